@@ -48,7 +48,7 @@ class Era:
         )
 
     def partitions(self, first: int, last: int) -> Iterator[LedgerRange]:
-        """Whole partitions, in order, from the one that holds ``first`` on, that end by ``last``."""
+        """Whole partitions, in order, from the one that holds ``first``, that end by ``last``."""
         sequence = max(first, self.first_ledger)
         stop = min(last, self.ledger_end) if self.ledger_end else last
         while sequence <= stop:
