@@ -48,15 +48,19 @@ class Era:
         )
 
     def partitions(self, first: int, last: int) -> Iterator[LedgerRange]:
-        """Whole partitions, in order, from the one that holds ``first``, that end by ``last``."""
+        """Partitions in order from ledger ``first`` on that end by ``last``.
+
+        The first one is the rest of its block when ``first`` lies inside a block, which happens
+        only behind a partition that was flushed short on request.
+        """
         sequence = max(first, self.first_ledger)
         stop = min(last, self.ledger_end) if self.ledger_end else last
         while sequence <= stop:
-            partition = self.partition_at(sequence)
-            if partition.end > stop:
+            end = self.partition_at(sequence).end
+            if end > stop:
                 return
-            yield partition
-            sequence = partition.end + 1
+            yield LedgerRange(sequence, end)
+            sequence = end + 1
 
     def is_aligned(self, partition: LedgerRange) -> bool:
         """Whether ``partition`` is one of this era's partitions."""

@@ -20,6 +20,7 @@
     ├── LockedError                  exit 6   another copier holds the dataset
     ├── VerificationError            exit 3   the proof failed
     ├── PluginError                  exit 4   a required plugin failed
+    ├── EngineUnreachable            exit 7   no running engine answers a control command
     └── Stopped                      exit 130/143, by signal; 0 when asked for by control
 
 Source errors and store errors are different families on purpose: after a store error nothing may
@@ -182,6 +183,12 @@ class PluginError(BronzeError):
     """A plugin that the configuration requires failed to load or to work."""
 
     exit_code = Exit.PLUGIN
+
+
+class EngineUnreachable(BronzeError):
+    """No running engine answers on the control socket."""
+
+    exit_code = Exit.UNREACHABLE
 
 
 class Stopped(BronzeError):

@@ -156,7 +156,7 @@ class EventLinked(EngineEvent):
     kind: ClassVar[str] = "event_linked"
     chain_key: str
     partition: str
-    seq: int
+    chain_seq: int
     event_hash: str
     prev_event_hash: str
     filed: bool

@@ -1,0 +1,104 @@
+"""Finds partitions whose files are already whole: built by an earlier run that ended before it
+could commit them, or written by the Go copier."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bronze_tui.domain.errors import StateError
+from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.domain.partition import Manifest, TableFile
+from bronze_tui.engine.context import Built, EraContext
+from bronze_tui.tables.reread import FileContent, read_content
+
+_CHUNK = 4 * 1024 * 1024
+
+
+def find_existing(context: EraContext, partition: LedgerRange) -> Built | None:
+    """The partition as it stands in the store, when its manifest and every byte of its file agree
+    and its rows are whole and linked; None otherwise, so that it is built again."""
+    key = context.layout.manifest(context.table, partition)
+    try:
+        data = context.store.get(key)
+    except FileNotFoundError:
+        return None
+    try:
+        manifest = Manifest.from_json(data, context.era, where=key)
+        return _check(context, partition, manifest, data)
+    except StateError:
+        return None
+
+
+def _check(
+    context: EraContext, partition: LedgerRange, manifest: Manifest, data: bytes
+) -> Built | None:
+    tables = {t.table: t for t in manifest.tables}
+    table = tables.get(context.table)
+    if table is None or manifest.partition != partition or table.row_count != len(partition):
+        return None
+    key = context.layout.parquet(context.table, partition)
+    if table.file != context.layout.file_name(partition):
+        return None
+    found = context.store.head(key)
+    if found is None or found.size != table.byte_size:
+        return None
+    if file_checksum(context, key) != table.checksum:
+        return None
+    content = content_of(context, key, partition)
+    return Built(
+        context=context,
+        partition=partition,
+        table=TableFile(
+            table.table,
+            table.file,
+            table.checksum,
+            table.row_count,
+            table.byte_size,
+            content.content_hash,
+        ),
+        manifest_checksum="sha256:" + hashlib.sha256(data).hexdigest(),
+        links=content.links,
+        producer=manifest.producer,
+        created_at=manifest.created_at,
+        writer=manifest.writer,
+        reused=True,
+    )
+
+
+def file_checksum(context: EraContext, key: str) -> str:
+    """``sha256:`` of a stored object, read in pieces."""
+    digest = hashlib.sha256()
+    start = 0
+    while piece := context.store.get_range(key, start, _CHUNK):
+        digest.update(piece)
+        start += len(piece)
+    return "sha256:" + digest.hexdigest()
+
+
+def content_of(context: EraContext, key: str, partition: LedgerRange) -> FileContent:
+    """What the stored file's rows say.
+
+    Raises:
+        StateError: rows are missing, doubled or unlinked.
+    """
+    with _as_local(context, key) as path:
+        return read_content(path, partition, where=key)
+
+
+@contextmanager
+def _as_local(context: EraContext, key: str) -> Iterator[Path]:
+    path = context.store.local_path(key)
+    if path is not None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as copy:
+        start = 0
+        while piece := context.store.get_range(key, start, _CHUNK):
+            copy.write(piece)
+            start += len(piece)
+        copy.flush()
+        yield Path(copy.name)

@@ -1,0 +1,155 @@
+"""Read-ahead: the objects of one partition, in order, read by shared threads within one byte
+budget for the whole run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+from bronze_tui.hooks.contracts import BatchRef, LedgerSource
+
+_FIRST_GUESS = 256 * 1024
+_MAX_AHEAD = 64
+
+
+class ByteBudget:
+    """Bytes that read-ahead may hold; every partition may always read one step, so that no
+    partition waits for another one for ever."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._used = 0
+        self._size = float(_FIRST_GUESS)
+
+    @property
+    def used(self) -> int:
+        """Bytes held now."""
+        return self._used
+
+    def expect(self, objects: int) -> int:
+        """Estimated bytes of that many objects, from those seen last."""
+        return int(self._size * objects)
+
+    def try_take(self, size: int) -> bool:
+        """Take ``size`` bytes if the limit allows."""
+        with self._lock:
+            if self._used + size > self._limit:
+                return False
+            self._used += size
+            return True
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes, limit or not."""
+        with self._lock:
+            self._used += size
+
+    def settle(self, estimated: int, actual: int, objects: int) -> None:
+        """Replace an estimate by what was read."""
+        with self._lock:
+            self._used += actual - estimated
+            self._size += (actual / max(1, objects) - self._size) * 0.2
+
+    def give_back(self, size: int) -> None:
+        """Return bytes."""
+        with self._lock:
+            self._used -= size
+
+
+class FetchClock:
+    """Seconds that threads spent reading, summed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add a read."""
+        with self._lock:
+            self._seconds += seconds
+
+    def take(self) -> float:
+        """Seconds since the last call."""
+        with self._lock:
+            seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+
+@dataclass(slots=True)
+class _Step:
+    """A group of objects under way; local sources read several in one go to save overhead."""
+
+    refs: Sequence[BatchRef]
+    estimated: int
+    future: Future[list[bytes]] = field(init=False)
+
+
+class ReadAhead:
+    """Iterate ``(ref, bytes)`` in order; ``close`` gives everything back."""
+
+    def __init__(
+        self,
+        source: LedgerSource,
+        refs: Sequence[BatchRef],
+        executor: Executor,
+        budget: ByteBudget,
+        clock: FetchClock,
+        group: int,
+        ahead: int,
+    ) -> None:
+        self._source = source
+        self._refs = refs
+        self._executor = executor
+        self._budget = budget
+        self._clock = clock
+        self._group = max(1, group)
+        self._ahead = min(max(1, ahead), _MAX_AHEAD)
+        self._next = 0
+        self._steps: deque[_Step] = deque()
+
+    def __iter__(self) -> Iterator[tuple[BatchRef, bytes]]:
+        while True:
+            self._fill()
+            if not self._steps:
+                return
+            step = self._steps[0]
+            blobs = step.future.result()
+            self._steps.popleft()
+            actual = sum(map(len, blobs))
+            self._budget.settle(step.estimated, actual, len(blobs))
+            self._fill()
+            try:
+                yield from zip(step.refs, blobs, strict=True)
+            finally:
+                self._budget.give_back(actual)
+
+    def _fill(self) -> None:
+        while self._next < len(self._refs) and len(self._steps) < self._ahead:
+            refs = self._refs[self._next : self._next + self._group]
+            estimated = self._budget.expect(len(refs))
+            if not self._steps:
+                self._budget.take(estimated)
+            elif not self._budget.try_take(estimated):
+                return
+            step = _Step(refs, estimated)
+            step.future = self._executor.submit(self._read, refs)
+            self._steps.append(step)
+            self._next += len(refs)
+
+    def _read(self, refs: Sequence[BatchRef]) -> list[bytes]:
+        begin = time.perf_counter()
+        try:
+            return [self._source.read(ref) for ref in refs]
+        finally:
+            self._clock.add(time.perf_counter() - begin)
+
+    def close(self) -> None:
+        """Forget what is under way; idempotent."""
+        while self._steps:
+            step = self._steps.popleft()
+            step.future.cancel()
+            self._budget.give_back(step.estimated)

@@ -1,0 +1,275 @@
+"""Opens everything a run needs, in the order that keeps others safe: state lock, journal, plugins,
+source, store, dataset locks, catalog, reconcile; and closes it in reverse."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bronze_tui.catalog.store import Catalog
+from bronze_tui.config.models import Settings
+from bronze_tui.domain.era import Era
+from bronze_tui.domain.errors import ConfigError, LockedError, PluginError, StoreRefused
+from bronze_tui.domain.events import Alert, Coverage, EngineEvent
+from bronze_tui.domain.files import make_dirs
+from bronze_tui.domain.layout import RAW_TABLE, Layout
+from bronze_tui.engine.commit import Committer
+from bronze_tui.engine.context import EngineOptions, EraContext
+from bronze_tui.engine.plan import EraPlan, next_ledger
+from bronze_tui.engine.reconcile import reconcile
+from bronze_tui.engine.run import EraRun
+from bronze_tui.hooks.contracts import Emitter, LedgerSource, Store, StoreLock
+from bronze_tui.hooks.manager import PluginHost
+from bronze_tui.tables.parquet import Compression
+from bronze_tui.tables.schema import schema_hash
+
+Say = Callable[[EngineEvent], None]
+
+_BEAT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFlags:
+    """What the command line adds to the configuration."""
+
+    follow: bool | None = None
+    """None: follow the tip when the last era has no end."""
+    flush_partial: bool = False
+    repair: bool = False
+
+
+def engine_options(settings: Settings, flags: RunFlags) -> EngineOptions:
+    """Resolve automatic values."""
+    perf = settings.perf
+    workers = perf.workers or min(perf.max_in_flight_partitions, os.cpu_count() or 1)
+    endless = settings.active()[-1].ledger_end is None
+    once = flags.flush_partial or flags.repair
+    follow = endless if flags.follow is None else flags.follow
+    return EngineOptions(
+        copier_id=settings.copier_id,
+        workers=workers,
+        window=workers + (perf.queue_size or 2 * workers),
+        retry_attempts=perf.retry_attempts,
+        retry_backoff=perf.retry_backoff_ms / 1000,
+        memory_budget=perf.memory_budget,
+        fetchers=perf.fetchers or max(16, 2 * workers),
+        max_ledger_bytes=settings.source.max_ledger_bytes,
+        poll_interval=float(settings.source.poll_interval),
+        compression=Compression.parse(settings.bronze.compression),
+        ingested_now=settings.bronze.ingested_at == "now",
+        skip_failed=perf.on_failure == "skip",
+        follow=follow and not once,
+        flush_partial=flags.flush_partial,
+        audit_strict=settings.pas.strict,
+        checkpoint_enabled=settings.checkpoint.enabled,
+        repair=flags.repair,
+    )
+
+
+def lock_state(state_dir: Path) -> IO[str]:
+    """One engine per state folder; the lock ends with the process.
+
+    Raises:
+        LockedError: another engine works with it. StoreRefused: it cannot be written.
+    """
+    path = state_dir / "engine.lock"
+    try:
+        make_dirs(state_dir)
+        file = path.open("a+")
+    except OSError as error:
+        raise StoreRefused(
+            f"state folder cannot be used ({error.strerror})",
+            where=str(state_dir),
+            todo="set checkpoint.dir to a folder this user can write",
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read(200).strip() or "unknown"
+        file.close()
+        raise LockedError(
+            f"another engine works with this state folder ({owner})",
+            where=str(state_dir),
+            todo="use bronze ctl status, or give each copier its own checkpoint.dir",
+        ) from error
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    return file
+
+
+class Opened:
+    """Everything open for a run; closed by the stack it was opened on."""
+
+    def __init__(
+        self, settings: Settings, flags: RunFlags, host: PluginHost, stack: ExitStack, say: Say
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        self._stack = stack
+        self._say = say
+        self._flags = flags
+        self.options = engine_options(settings, flags)
+        self._locks: list[StoreLock] = []
+        self._beaten = time.monotonic()
+        refuse_unsupported(settings)
+        self.source = self._open_source()
+        self.store = self._open_store()
+        self.eras: list[EraRun] = []
+
+    def beat(self) -> None:
+        """Keep locks alive.
+
+        Raises:
+            LockedError: one was lost; nothing more may be committed.
+        """
+        now = time.monotonic()
+        if now - self._beaten >= _BEAT:
+            self._beaten = now
+            for lock in self._locks:
+                lock.heartbeat()
+
+    def open_eras(self) -> None:
+        """Lock, reconcile and plan every active era.
+
+        Raises:
+            LockedError, StateError, StoreError: see reconcile.
+        """
+        settings = self._settings
+        owner = f"{settings.copier_id} (process {os.getpid()} on {socket.gethostname()})"
+        eras = settings.active()
+        layouts = [Layout(settings.storage.prefix, era) for era in eras]
+        for layout in layouts:
+            self._lock(layout, owner)
+        self.store.clean()
+        catalog = Catalog(settings.catalog_path())
+        self._stack.callback(catalog.close)
+        emitters = self._open_emitters()
+        edge: tuple[int, str] | None = None
+        for layout in layouts:
+            run = self._open_era(layout, catalog, emitters, owner, edge)
+            self.eras.append(run)
+            head = run.committer.head
+            edge = None if head is None else (head.partition.end, head.last_ledger_hash)
+
+    def _open_source(self) -> LedgerSource:
+        factory = self._host.source(self._settings.source.mode)
+        source: LedgerSource = factory(self._settings.source_options())
+        self._stack.callback(source.close)
+        for note in source.describe().notes:
+            self._say(Alert("warn", "source", note))
+        return source
+
+    def _open_store(self) -> Store:
+        factory = self._host.store(self._settings.storage.backend)
+        store: Store = factory(self._settings.store_options())
+        self._stack.callback(store.close)
+        return store
+
+    def _open_emitters(self) -> tuple[Emitter, ...]:
+        pas = self._settings.pas
+        if not pas.enabled:
+            return ()
+        if pas.endpoint:
+            self._refuse_endpoint(pas.strict)
+        emitter: Emitter = self._host.emitter("file")(self._settings.emitter_options())
+        self._stack.callback(emitter.close)
+        return (emitter,)
+
+    def _refuse_endpoint(self, strict: bool) -> None:
+        text = "pas.endpoint is set, but this version files audit events and does not post them"
+        if strict:
+            raise PluginError(text, todo="leave pas.endpoint empty, or set pas.strict: false")
+        self._say(Alert("warn", "audit", text, "they stay in the outbox, undelivered"))
+
+    def _lock(self, layout: Layout, owner: str) -> None:
+        lock = self.store.lock(f"{layout.root}_lock", owner)
+        self._stack.callback(lock.release)
+        self._locks.append(lock)
+
+    def _open_era(
+        self,
+        layout: Layout,
+        catalog: Catalog,
+        emitters: tuple[Emitter, ...],
+        owner: str,
+        edge: tuple[int, str] | None,
+    ) -> EraRun:
+        settings, era = self._settings, layout.era
+        context = EraContext(
+            era=era,
+            layout=layout,
+            source=self.source,
+            store=self.store,
+            catalog=catalog,
+            options=self.options,
+            dataset_id=catalog.register(era, RAW_TABLE, schema_hash()),
+            epoch=catalog.take_lease(era.chain_key, owner),
+        )
+        committer = Committer(context, emitters, settings.state_dir(), self._say)
+        if edge is not None and edge[0] == era.first_ledger - 1:
+            committer.edge_hash = edge[1]
+        backup = Path(settings.emitter_options().backup_dir) if emitters else None
+        inventory = reconcile(context, committer, backup, settings.state_dir(), self._say)
+        rows = catalog.rows(era.chain_key)
+        committed = [row.partition for row in rows]
+        holes = tuple(h for h in inventory.holes if h not in committed)
+        self._say(
+            Coverage(
+                chain_key=era.chain_key,
+                committed=merged(committed),
+                holes=[str(h) for h in holes],
+                head=rows[-1].event_hash if rows else "",
+                events=len(rows),
+            )
+        )
+        position = next_ledger(era, committed, holes)
+        plan = EraPlan(
+            era, position, holes, repair=self._flags.repair, flush=self._flags.flush_partial
+        )
+        return EraRun(context, committer, plan)
+
+
+def merged(partitions: Sequence[Any]) -> list[str]:
+    """Contiguous partitions as few ``S-E`` texts, so that a long run's coverage stays short."""
+    texts: list[str] = []
+    start = end = None
+    for partition in sorted(partitions):
+        if end is not None and partition.start == end + 1:
+            end = partition.end
+            continue
+        if start is not None:
+            texts.append(f"{start}-{end}")
+        start, end = partition.start, partition.end
+    if start is not None:
+        texts.append(f"{start}-{end}")
+    return texts
+
+
+def refuse_unsupported(settings: Settings) -> None:
+    """Settings of the Go copier that this version cannot honour are refused, never ignored.
+
+    Raises:
+        ConfigError: PostgreSQL is asked for.
+    """
+    if settings.catalog.postgres_dsn.get_secret_value():
+        raise ConfigError(
+            [
+                "catalog.postgres_dsn: this version keeps its catalog in SQLite"
+                " (catalog.path); leave it empty"
+            ]
+        )
+
+
+def era_of(settings: Settings, chain_key: str) -> Era | None:
+    """The configured era of a chain."""
+    return next((era for era in settings.active() if era.chain_key == chain_key), None)

@@ -1,0 +1,387 @@
+"""The run: dispatches partitions, commits what is built in ledger order, ticks, and ends with an
+outcome. The calling thread is the sequencer; builders and control are threads beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bronze_tui.domain.errors import BronzeError, Exit, SourceError
+from bronze_tui.domain.events import (
+    Alert,
+    EngineEvent,
+    PartitionFailed,
+    PartitionQuarantined,
+    RunFinished,
+    StateChanged,
+)
+from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.engine.commit import Committer
+from bronze_tui.engine.context import BuildStopped, Built, EngineOptions, EraContext
+from bronze_tui.engine.control import RunControl
+from bronze_tui.engine.figures import Figures, Totals, count_built
+from bronze_tui.engine.holes import declare_hole
+from bronze_tui.engine.plan import EraPlan
+from bronze_tui.engine.workers import Outcome, Task, WorkerPool
+
+_TICK = 1.0
+_JOIN = 5.0
+
+
+@dataclass(slots=True)
+class EraRun:
+    """One era of the run: what is open, who commits, what is left."""
+
+    context: EraContext
+    committer: Committer
+    plan: EraPlan
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """What was handed out and what came back, by place in commit order."""
+
+    tasks: dict[int, tuple[EraRun, Task]] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    next_index: int = 0
+    """Place of the next task to hand out."""
+    next_commit: int = 0
+    failed: bool = False
+
+
+class Engine:
+    """One run over one or more eras.
+
+    Args:
+        eras: in ledger order, reconciled.
+        say: takes journal events (the journal and the plugins behind it).
+        beat: called about every second to keep locks alive; raises LockedError when one is lost.
+    """
+
+    def __init__(
+        self,
+        eras: Sequence[EraRun],
+        options: EngineOptions,
+        control: RunControl,
+        say: Callable[[EngineEvent], None],
+        beat: Callable[[], None],
+    ) -> None:
+        self._eras = list(eras)
+        self._options = options
+        self._control = control
+        self._say = say
+        self._beat = beat
+        self._schedule = _Schedule()
+        self._pool = WorkerPool(options, control, self._take, self._done, say)
+        self._totals = Totals()
+        self._figures = Figures(say, self._pool, control, self._totals)
+        self._source = self._eras[0].context.source
+        self._tip: int | None = None
+        self._tip_checked: float | None = None
+        self._tip_failures = 0
+        self._was_at_tip = False
+        self._halted_by: BronzeError | None = None
+        self._failures: list[str] = []
+
+    def run(self) -> RunFinished:
+        """Copy until the plan is done, the tip is reached, somebody stops it, or it must halt."""
+        begin = time.monotonic()
+        try:
+            self._look_at_tip()
+            self._loop()
+        except BronzeError as error:
+            self._halted_by = error
+            self._say_failure(error)
+        finally:
+            if self._halted_by is not None:
+                self._control.halt()
+            self._pool.close(_JOIN)
+        self._tick(force=True)
+        return self._finish(time.monotonic() - begin)
+
+    def status(self) -> dict[str, Any]:
+        """Figures for the control socket."""
+        return {
+            "state": self._state(),
+            "workers": self._control.workers,
+            "source_tip": self._tip,
+            "partitions_committed": self._totals.partitions,
+            "ledgers_committed": self._totals.ledgers,
+            "partitions_failed": len(self._failures),
+            "in_flight": [str(task.partition) for _, task, _ in self._pool.active()],
+            "held": len(self._schedule.outcomes),
+            "chains": [_chain_status(era.committer) for era in self._eras],
+        }
+
+    def _loop(self) -> None:
+        while True:
+            self._pool.ensure()
+            while self._commit_next():
+                self._tick()
+            self._tell_control()
+            self._tick()
+            self._beat()
+            if self._is_over():
+                return
+            with self._control.changed:
+                if self._schedule.next_commit not in self._schedule.outcomes:
+                    self._control.changed.wait(_TICK)
+            self._look_at_tip()
+
+    def _is_over(self) -> bool:
+        """Nothing is under way and nothing may or can begin."""
+        with self._control.changed:
+            if self._schedule.next_commit < self._schedule.next_index:
+                return False
+            if self._control.ending or self._schedule.failed:
+                return True
+            if self._offer() is not None:
+                return False
+            return self._all_finished() or not self._options.follow
+
+    def _all_finished(self) -> bool:
+        return all(era.plan.finished for era in self._eras)
+
+    # Handing out: called by builders with the control lock held.
+
+    def _take(self) -> Task | None:
+        schedule = self._schedule
+        if schedule.failed or self._window_full():
+            return None
+        offered = self._offer()
+        if offered is None:
+            return None
+        era, partition = offered
+        task = Task(schedule.next_index, era.context, partition)
+        schedule.tasks[task.index] = era, task
+        schedule.next_index += 1
+        era.plan = era.plan.without(partition)
+        return task
+
+    def _window_full(self) -> bool:
+        return self._schedule.next_index - self._schedule.next_commit >= self._options.window
+
+    def _offer(self) -> tuple[EraRun, LedgerRange] | None:
+        """The first partition left that the source can fill."""
+        for era in self._eras:
+            if not era.plan.finished:
+                if self._tip is None:
+                    return None
+                partition = next(iter(era.plan.partitions(self._tip)), None)
+                return None if partition is None else (era, partition)
+        return None
+
+    def _done(self, task: Task, outcome: Outcome) -> None:
+        with self._control.changed:
+            self._schedule.outcomes[task.index] = outcome
+            if isinstance(outcome, BuildStopped) or (
+                isinstance(outcome, BronzeError) and not self._may_skip(outcome)
+            ):
+                self._schedule.failed = True
+            self._control.changed.notify_all()
+
+    # Committing: the sequencer's thread alone.
+
+    def _commit_next(self) -> bool:
+        """Settle the next task in commit order; False when it is not built yet."""
+        schedule = self._schedule
+        with self._control.changed:
+            outcome = schedule.outcomes.pop(schedule.next_commit, None)
+            if outcome is None:
+                return False
+            era, task = schedule.tasks.pop(schedule.next_commit)
+        try:
+            self._settle(era, task, outcome)
+        finally:
+            with self._control.changed:
+                schedule.next_commit += 1
+                self._control.changed.notify_all()
+        return True
+
+    def _settle(self, era: EraRun, task: Task, outcome: Outcome) -> None:
+        if isinstance(outcome, BuildStopped):
+            return
+        if isinstance(outcome, Built):
+            count_built(self._totals, outcome)
+            try:
+                self._commit(era, outcome)
+            except SourceError as error:
+                outcome = error
+            else:
+                return
+        self._totals.errors += 1
+        self._fail(era, task, outcome)
+
+    def _commit(self, era: EraRun, built: Built) -> None:
+        begin = time.monotonic()
+        row = era.committer.commit(built)
+        self._totals.commit_seconds += time.monotonic() - begin
+        self._totals.partitions += 1
+        self._totals.ledgers += len(built.partition)
+        self._totals.parquet_bytes += built.table.byte_size
+        for following in self._eras:
+            if following.context.era.first_ledger == row.partition.end + 1:
+                following.committer.edge_hash = row.last_ledger_hash
+
+    def _may_skip(self, error: BronzeError) -> bool:
+        """Only what is wrong at the source may be skipped, never a store or state error."""
+        return self._options.skip_failed and isinstance(error, SourceError)
+
+    def _fail(self, era: EraRun, task: Task, error: BronzeError) -> None:
+        """Halt here, or declare a hole and go on (``perf.on_failure: skip``)."""
+        skip = self._may_skip(error)
+        self._failures.append(str(task.partition))
+        self._say(
+            PartitionFailed(
+                chain_key=era.context.chain_key,
+                partition=str(task.partition),
+                error=f"{error.where}: {error.what}" if error.where else error.what,
+                error_type=type(error).__name__,
+                todo=error.todo,
+                halts=not skip,
+            )
+        )
+        era.context.catalog.note_failure(era.context.dataset_id, task.partition, str(error))
+        if not skip:
+            raise error
+        if not era.plan.repair:
+            declare_hole(era.context, task.partition, str(error))
+        self._say(PartitionQuarantined(era.context.chain_key, str(task.partition), str(error)))
+
+    # Looking around.
+
+    def _look_at_tip(self) -> None:
+        """Ask the source for its newest ledger when nothing is left below the known one."""
+        now = time.monotonic()
+        with self._control.changed:
+            wanted = not self._control.ending and self._offer() is None
+        if not wanted or self._all_finished():
+            return
+        if self._tip_checked is not None:
+            if not self._options.follow or now - self._tip_checked < self._options.poll_interval:
+                return
+            self._note_at_tip()
+        self._tip_checked = now
+        try:
+            tip = self._source.tip()
+        except SourceError as error:
+            self._tip_failed(error)
+            return
+        self._tip_failures = 0
+        with self._control.changed:
+            if tip is not None and tip != self._tip:
+                self._was_at_tip = False
+            self._tip = tip
+            self._control.changed.notify_all()
+
+    def _tip_failed(self, error: SourceError) -> None:
+        self._tip_failures += 1
+        if not error.retryable or self._tip_failures >= max(1, self._options.retry_attempts):
+            raise error
+        self._tip_checked = None
+        self._say(Alert("warn", "source", str(error), "tried again shortly"))
+        self._control.wait(self._options.retry_backoff * self._tip_failures)
+
+    def _note_at_tip(self) -> None:
+        if not self._was_at_tip and self._schedule.next_commit == self._schedule.next_index:
+            self._was_at_tip = True
+            self._say(StateChanged("at_tip", "engine", f"newest ledger {self._tip}"))
+
+    def _state(self) -> str:
+        if self._halted_by is not None or self._schedule.failed:
+            return "halted" if not self._control.stopping or self._halted_by else "stopping"
+        if self._was_at_tip and self._control.state == "running":
+            return "at_tip"
+        return self._control.state
+
+    def _tell_control(self) -> None:
+        for state, by, detail in self._control.take_notes():
+            self._say(StateChanged(state, by, detail))
+
+    def _tick(self, *, force: bool = False) -> None:
+        with self._control.changed:
+            held = len(self._schedule.outcomes)
+            full = self._window_full() and held >= self._options.window - self._control.workers
+        self._figures.tick(self._state(), self._ledgers_left(), held, window_full=full, force=force)
+
+    def _ledgers_left(self) -> int | None:
+        """Ledgers not committed yet, up to the era's end or the tip."""
+        left = 0
+        for era in self._eras:
+            count = era.plan.count(self._tip)
+            if count is None:
+                return None
+            left += count[1]
+        with self._control.changed:
+            return left + sum(len(task.partition) for _, task in self._schedule.tasks.values())
+
+    # Ending.
+
+    def _say_failure(self, error: BronzeError) -> None:
+        self._say(Alert("error", "engine", f"{error.where}: {error.what}".lstrip(": "), error.todo))
+
+    def _finish(self, seconds: float) -> RunFinished:
+        self._tell_control()
+        code, outcome, message = self._verdict()
+        head = self._eras[-1].committer.head
+        for era in self._eras:
+            head = era.committer.head or head
+        finished = RunFinished(
+            exit_code=code,
+            outcome=outcome,
+            message=message,
+            partitions_committed=self._totals.partitions,
+            partitions_failed=len(self._failures),
+            ledgers=self._totals.ledgers,
+            xdr_bytes=self._totals.xdr_bytes,
+            source_bytes=self._totals.source_bytes,
+            parquet_bytes=self._totals.parquet_bytes,
+            seconds=seconds,
+            last_committed_ledger=None if head is None else head.partition.end,
+            head="" if head is None else head.event_hash,
+            retries=self._pool.retries,
+        )
+        self._say(finished)
+        return finished
+
+    def _verdict(self) -> tuple[int, str, str]:
+        if (error := self._halted_by) is not None:
+            outcome = "halted" if error.exit_code is Exit.HALTED else "failed"
+            return error.exit_code, outcome, str(error)
+        waiting = sum(era.committer.unfiled for era in self._eras if era.committer.emits)
+        if waiting:
+            return Exit.FAILED, "failed", f"{waiting} audit events have no file yet; run again"
+        if self._control.state in ("draining", "stopping"):
+            word = "drained" if self._control.state == "draining" else "stopped"
+            return Exit.OK, word, f"{word} on request; run again to go on"
+        if self._failures:
+            holes = ", ".join(self._failures[:5])
+            return Exit.FAILED, "failed", f"partitions failed and were left out: {holes}"
+        if self._all_finished():
+            return Exit.OK, "done", "every partition of the plan is committed"
+        return self._at_tip_verdict()
+
+    def _at_tip_verdict(self) -> tuple[int, str, str]:
+        """An endless era is done at the tip; a bounded one is not, and a script must know."""
+        where = "is empty" if self._tip is None else f"ends at ledger {self._tip}"
+        ends = [e.context.era.ledger_end for e in self._eras if not e.plan.finished]
+        if ends and ends[0] is not None:
+            return (
+                Exit.FAILED,
+                "at_tip",
+                f"the source {where}, the era ends at {ends[0]}; run again later, or with --follow",
+            )
+        return Exit.OK, "at_tip", f"the source {where}; whole partitions up to there are committed"
+
+
+def _chain_status(committer: Committer) -> dict[str, Any]:
+    head = committer.head
+    return {
+        "chain_key": committer.chain_key,
+        "last_ledger": None if head is None else head.partition.end,
+        "events": 0 if head is None else head.seq + 1,
+        "head": "" if head is None else head.event_hash,
+        "unfiled": committer.unfiled,
+    }

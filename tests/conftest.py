@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real ledgers and real output of the Go copier, where the machine has them."""
+    path = Path(os.environ.get("BRONZE_SHARED", REPO.parent / "shared"))
+    if not (path / "lake" / "pubnet").is_dir():
+        pytest.skip(f"no sample ledgers at {path}: set BRONZE_SHARED to a folder that has them")
+    return path
