@@ -1,0 +1,1 @@
+"""Configuration: read safely, typed, checked, redacted; import the submodule that you need."""

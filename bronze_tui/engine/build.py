@@ -26,7 +26,7 @@ from bronze_tui.tables.parquet import ParquetFile, WrittenFile, options_digest
 from bronze_tui.tables.reread import ContentHash
 from bronze_tui.tables.rows import Arena, RowGroup
 from bronze_tui.tables.schema import raw_schema
-from bronze_tui.xdr.header import LedgerReader, batch_header, split_batch
+from bronze_tui.xdr.header import LedgerReader, batch_bounds, iter_ledgers
 
 _LOCAL_GROUP = 16
 _LOCAL_AHEAD = 2
@@ -151,12 +151,12 @@ class PartitionBuild:
                 raw = (
                     data if self._context.source.codec == "none" else self._bench.frames.read(data)
                 )
-            bounds = batch_header(raw)
+            bounds = batch_bounds(raw)
             if bounds is not None:
-                check_batch_bounds(ref, bounds[0], bounds[1])
+                check_batch_bounds(ref, *bounds)
             buffer = np.frombuffer(raw, dtype=np.uint8)
             view = memoryview(raw)
-            ledgers = split_batch(raw, self._bench.reader)
+            ledgers = iter_ledgers(raw, self._bench.reader)
             while True:
                 with _Timed(progress, "walk"):
                     facts = next(ledgers, None)

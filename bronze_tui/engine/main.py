@@ -116,7 +116,7 @@ class EngineProcess:
         return engine.run()
 
     def _started(self, opened: Opened, run_id: str, state_dir: Path, socket: str) -> RunStarted:
-        settings, tip = self._settings, opened.source.tip()
+        tip = opened.source.tip()
         counts = [era.plan.count(None) for era in opened.eras]
         rows = [row for era in opened.eras for row in _rows(era)]
         left = [era.plan.count(tip) for era in opened.eras]
@@ -139,7 +139,9 @@ class EngineProcess:
             partitions_done=len(rows),
             ledgers_total=done + sum(c[1] for c in known) if whole else None,
             ledgers_done=done,
-            bytes_expected=source_bytes_left(opened.source, opened.eras, tip, ledgers_left),
+            bytes_expected=source_bytes_left(
+                opened.source, [era.plan for era in opened.eras], tip, ledgers_left
+            ),
             source_tip=tip,
             config_file=str(self._loaded.path or ""),
             state_dir=str(state_dir),

@@ -7,21 +7,21 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
-from bronze_tui.domain.era import Era
 from bronze_tui.domain.errors import ConfigError, LockedError, PluginError, StoreRefused
 from bronze_tui.domain.events import Alert, Coverage, EngineEvent
 from bronze_tui.domain.files import make_dirs
 from bronze_tui.domain.layout import RAW_TABLE, Layout
 from bronze_tui.engine.commit import Committer
 from bronze_tui.engine.context import EngineOptions, EraContext
+from bronze_tui.engine.merge import merged
 from bronze_tui.engine.plan import EraPlan, next_ledger
 from bronze_tui.engine.reconcile import reconcile
 from bronze_tui.engine.run import EraRun
@@ -239,22 +239,6 @@ class Opened:
         return EraRun(context, committer, plan)
 
 
-def merged(partitions: Sequence[Any]) -> list[str]:
-    """Contiguous partitions as few ``S-E`` texts, so that a long run's coverage stays short."""
-    texts: list[str] = []
-    start = end = None
-    for partition in sorted(partitions):
-        if end is not None and partition.start == end + 1:
-            end = partition.end
-            continue
-        if start is not None:
-            texts.append(f"{start}-{end}")
-        start, end = partition.start, partition.end
-    if start is not None:
-        texts.append(f"{start}-{end}")
-    return texts
-
-
 def refuse_unsupported(settings: Settings) -> None:
     """Settings of the Go copier that this version cannot honour are refused, never ignored.
 
@@ -268,8 +252,3 @@ def refuse_unsupported(settings: Settings) -> None:
                 " (catalog.path); leave it empty"
             ]
         )
-
-
-def era_of(settings: Settings, chain_key: str) -> Era | None:
-    """The configured era of a chain."""
-    return next((era for era in settings.active() if era.chain_key == chain_key), None)

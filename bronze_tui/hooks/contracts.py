@@ -40,6 +40,8 @@ class SourceInfo:
     network_passphrase: str | None = None
     ledgers_per_batch: int | None = None
     batches_per_partition: int | None = None
+    local: bool = False
+    """Reads cost no round trip: several objects are read in one go."""
     notes: tuple[str, ...] = ()
     """Warnings worth showing once, such as an unknown manifest version."""
 

@@ -1,0 +1,61 @@
+"""What verification can find: one frozen record a finding, with stable words for its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Severity = Literal["error", "warning", "note"]
+
+Kind = Literal[
+    "unreadable",
+    "unknown_key",
+    "duplicate_key",
+    "malformed",
+    "name_mismatch",
+    "hash_mismatch",
+    "missing_event",
+    "broken_link",
+    "circular_links",
+    "fork",
+    "two_starts",
+    "foreign_event",
+    "duplicate_event",
+    "duplicate_event_id",
+    "duplicate_range",
+    "overlap",
+    "gap",
+    "declared_gap",
+    "hole_filled",
+    "out_of_order",
+    "row_count",
+    "head_missing",
+    "head_stale",
+    "head_mismatch",
+    "head_unreadable",
+    "pinned_head_passed",
+    "pinned_head_missing",
+    "no_events",
+    "leftover_file",
+]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong or worth knowing; every text may hold third-party characters."""
+
+    kind: Kind
+    severity: Severity
+    chain_key: str
+    message: str
+    event: int | None = None
+    """Position in link order, counted from 1; None where no position can be given."""
+    ledgers: str = ""
+    """``S-E`` of the event or of what is missing."""
+    file: str = ""
+    expected: str = ""
+    found: str = ""
+    cause: str = ""
+    """The likeliest reasons, in plain words."""

@@ -1,0 +1,159 @@
+"""The verdict on a PAS folder as plain data, and its two forms: text for people, JSON for programs.
+
+Texts from events and file names are third-party text: the text form makes their control characters
+visible, the JSON form is ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.findings import Finding
+from bronze_tui.domain.text import safe_text
+
+SCHEMA = "bronze-verify/1"
+SHOWN = 20
+"""Findings of one chain that the text form lists; the JSON form has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was verified, and the verdict."""
+
+    folder: str
+    level: str
+    chains: tuple[ChainReport, ...]
+    findings: tuple[Finding, ...]
+    """Findings about files that belong to no chain's events."""
+    pinned: bool
+    """Whether a head that was kept apart was given."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error."""
+        return not self.errors
+
+    @property
+    def errors(self) -> int:
+        """Number of findings that are errors."""
+        return self._count("error")
+
+    @property
+    def warnings(self) -> int:
+        """Number of findings that are warnings."""
+        return self._count("warning")
+
+    def all_findings(self) -> Iterator[Finding]:
+        """Chains' findings first, each chain's first wrong event first."""
+        for chain in self.chains:
+            yield from chain.findings
+        yield from self.findings
+
+    def _count(self, severity: str) -> int:
+        return sum(f.severity == severity for f in self.all_findings())
+
+
+def to_json(report: VerifyReport) -> str:
+    """One JSON object; ``schema`` names its version, keys are only ever added to it."""
+    doc = {
+        "schema": SCHEMA,
+        "verdict": "ok" if report.ok else "broken",
+        "folder": report.folder,
+        "level": report.level,
+        "head_pinned": report.pinned,
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "chains": [_chain_doc(chain) for chain in report.chains],
+        "findings": [asdict(f) for f in report.findings],
+    }
+    return json.dumps(doc, indent=2)
+
+
+def _chain_doc(chain: ChainReport) -> dict[str, Any]:
+    first = chain.first_wrong
+    return {
+        "chain_key": chain.chain_key,
+        "verdict": "ok" if chain.ok else "broken",
+        "events": chain.events,
+        "ledgers": [{"start": r.start, "end": r.end} for r in chain.ledgers],
+        "ledger_count": sum(len(r) for r in chain.ledgers),
+        "head": chain.head,
+        "last_event_time": chain.last_event_time,
+        "last_ledgers": chain.last_ledgers,
+        "first_wrong": asdict(first) if first else None,
+        "findings": [asdict(f) for f in chain.findings],
+    }
+
+
+def verdict_line(report: VerifyReport) -> str:
+    """The verdict in one line."""
+    chains = report.chains
+    head = f"{'OK' if report.ok else 'BROKEN'}  {safe_text(report.folder)}: "
+    counts = [_plural(len(chains), "chain"), _plural(sum(c.events for c in chains), "event")]
+    if report.errors:
+        counts.append(_plural(report.errors, "error"))
+    if report.warnings:
+        counts.append(_plural(report.warnings, "warning"))
+    return head + ", ".join(counts)
+
+
+def to_text(report: VerifyReport) -> str:
+    """Verdict, chains, findings, and what this level cannot see; no newline at the end."""
+    lines = [verdict_line(report)]
+    for chain in report.chains:
+        lines += ["", *_chain_lines(chain)]
+    if report.findings:
+        lines += ["", "files", *_finding_lines(report.findings)]
+    return "\n".join([*lines, "", *_limits(report)])
+
+
+def _chain_lines(chain: ChainReport) -> Iterator[str]:
+    yield f"{'OK' if chain.ok else 'BROKEN'}  chain {safe_text(chain.chain_key)}"
+    yield f"  events      {chain.events}"
+    covered = ", ".join(str(r) for r in chain.ledgers[:8]) or "none"
+    more = f" and {len(chain.ledgers) - 8} more ranges" if len(chain.ledgers) > 8 else ""
+    yield f"  ledgers     {covered}{more} ({sum(len(r) for r in chain.ledgers)})"
+    yield f"  head        {chain.head or 'none'}"
+    if chain.last_event_time:
+        yield f"  last event  {safe_text(chain.last_event_time)}, ledgers {chain.last_ledgers}"
+    first = chain.first_wrong
+    if first is not None and first.event is not None:
+        trusted = f"events 1 to {first.event - 1}" if first.event > 1 else "no event"
+        yield f"  unbroken    {trusted}, then {first.kind} at event {first.event}"
+    yield from _finding_lines(chain.findings)
+
+
+def _finding_lines(findings: tuple[Finding, ...]) -> Iterator[str]:
+    for finding in findings[:SHOWN]:
+        yield from _one_finding(finding)
+    if len(findings) > SHOWN:
+        yield f"  ... and {len(findings) - SHOWN} more findings (--json lists all)"
+
+
+def _one_finding(finding: Finding) -> Iterator[str]:
+    event = f" event {finding.event}" if finding.event is not None else ""
+    ledgers = f" ledgers {finding.ledgers}" if finding.ledgers else ""
+    place = f"{event}{ledgers}".lstrip()
+    text = ": ".join(filter(None, (place, finding.message)))
+    yield f"  {finding.severity} {finding.kind}: {safe_text(text)}"
+    for name in ("file", "expected", "found", "cause"):
+        value = getattr(finding, name)
+        if value:
+            yield f"      {name:<8}  {safe_text(value)}"
+
+
+def _limits(report: VerifyReport) -> Iterator[str]:
+    yield "Level chain: hashes, links, order and ledgers of the events; no data file was read."
+    if not report.pinned:
+        yield (
+            "Head not pinned: a chain whose last events were all removed looks whole from its "
+            "folder alone; compare the head with one you kept, or give it with --head."
+        )
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

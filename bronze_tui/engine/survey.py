@@ -1,0 +1,126 @@
+"""The state of every configured chain as the catalog and the checkpoint on disk tell it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bronze_tui.catalog.store import Catalog
+from bronze_tui.config.models import Settings
+from bronze_tui.domain.checkpoint import Checkpoint
+from bronze_tui.domain.era import Era
+from bronze_tui.domain.errors import BronzeError
+from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.engine.merge import merged
+from bronze_tui.journal.wire import call, engine_info
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSurvey:
+    """One chain; ranges are ``S-E`` texts."""
+
+    chain_key: str
+    covered: list[str]
+    gaps: list[str]
+    """Ledgers inside the covered span that are neither committed nor declared."""
+    holes: list[str]
+    ledgers: int
+    partitions: int
+    last_ledger: int | None
+    ledger_end: int | None
+    head: str
+    events: int
+    unfiled: int
+    checkpoint: str
+    checkpoint_ledger: int | None
+    checkpoint_age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All configured chains and whether an engine works on them."""
+
+    state_dir: str
+    engine: str
+    chains: list[ChainSurvey]
+
+    def to_doc(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def survey(settings: Settings) -> Survey:
+    """Read the state; writes nothing.
+
+    Raises:
+        StateError: the catalog is damaged.
+    """
+    state_dir, path = settings.state_dir(), settings.catalog_path()
+    catalog = Catalog(path, read_only=True) if path.exists() else None
+    try:
+        chains = [_chain(era, catalog, state_dir) for era in settings.active()]
+    finally:
+        if catalog is not None:
+            catalog.close()
+    return Survey(str(state_dir), _engine(state_dir), chains)
+
+
+def _chain(era: Era, catalog: Catalog | None, state_dir: Path) -> ChainSurvey:
+    rows = catalog.rows(era.chain_key) if catalog else []
+    partitions = sorted(row.partition for row in rows)
+    declared = catalog.holes(era.chain_key) if catalog else []
+    holes = [hole.partition for hole in declared if hole.repaired_at is None]
+    text, ledger, age = _checkpoint(era, state_dir)
+    return ChainSurvey(
+        chain_key=era.chain_key,
+        covered=merged(partitions),
+        gaps=_gaps(era, [*partitions, *holes]),
+        holes=[str(hole) for hole in holes],
+        ledgers=sum(map(len, partitions)),
+        partitions=len(partitions),
+        last_ledger=partitions[-1].end if partitions else None,
+        ledger_end=era.ledger_end,
+        head=rows[-1].event_hash if rows else "",
+        events=len(rows),
+        unfiled=sum(not row.filed for row in rows),
+        checkpoint=text,
+        checkpoint_ledger=ledger,
+        checkpoint_age_seconds=age,
+    )
+
+
+def _gaps(era: Era, known: list[LedgerRange]) -> list[str]:
+    gaps = []
+    expected = era.first_ledger
+    for partition in sorted(known):
+        if partition.start > expected:
+            gaps.append(f"{expected}-{partition.start - 1}")
+        expected = max(expected, partition.end + 1)
+    return gaps
+
+
+def _checkpoint(era: Era, state_dir: Path) -> tuple[str, int | None, float | None]:
+    path = state_dir / Checkpoint.file_name(era)
+    try:
+        checkpoint = Checkpoint.from_json(path.read_bytes(), where=str(path))
+        age = max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return "none", None, None
+    except (OSError, BronzeError) as error:
+        return f"unreadable ({error})", None, None
+    ledger = checkpoint.last_committed_ledger
+    return f"ledger {ledger}, {age:,.0f} s old", ledger, age
+
+
+def _engine(state_dir: Path) -> str:
+    """One line on the engine of this state folder."""
+    try:
+        info = engine_info(state_dir)
+        if info is None:
+            return "not running"
+        answer = call(state_dir, "status", timeout=2.0)
+    except BronzeError:
+        return "not running"
+    return f"{answer.get('state', 'running')}, process {info.pid}, run {info.run_id}"

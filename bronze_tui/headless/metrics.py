@@ -1,0 +1,203 @@
+"""Prometheus metrics under the Go copier's names, fed by the journal; ``/metrics`` and ``/health``
+on ``metrics.address``. A scrape never touches the engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+from bronze_tui.domain.errors import StoreRefused
+
+_LABELS = ("network", "era_id", "version")
+_NAMESPACE = "bronze_copier"
+
+
+def _exponential(first: float, count: int) -> list[float]:
+    return [first * 2**i for i in range(count)]
+
+
+class RunMetrics:
+    """The metrics of one run; call it with each journal record."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._last_errors = 0
+        self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "partition_built": self._built,
+            "partition_committed": self._committed,
+            "partition_failed": self._failed,
+            "partition_retried": self._retried,
+            "throughput": self._throughput,
+            "stage_figures": self._stages,
+            "alert": self._alert,
+            "coverage": self._coverage,
+        }
+        self._partition_metrics()
+        self._pipeline_metrics()
+        self._error_metrics()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        handle = self._handlers.get(str(record.get("kind")))
+        if handle is not None:
+            handle(record)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = _LABELS) -> Counter:
+        return Counter(name, text, labels, namespace=_NAMESPACE, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, text, labels, namespace=_NAMESPACE, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: list[float]) -> Histogram:
+        return Histogram(
+            name, text, _LABELS, namespace=_NAMESPACE, registry=self.registry, buckets=buckets
+        )
+
+    def _partition_metrics(self) -> None:
+        self._processed = self._counter("partitions_processed_total", "Partitions committed")
+        self._skipped = self._counter("partitions_skipped_total", "Partitions there at start")
+        self._failures = self._counter("partitions_failed_total", "Partitions given up")
+        self._ledgers = self._counter("ledgers_processed_total", "Ledgers committed")
+        self._last = self._gauge("last_ledger_sequence", "Last committed ledger", _LABELS)
+        self._build = self._histogram(
+            "partition_build_duration_seconds", "Time to build", _exponential(0.1, 10)
+        )
+        self._commit = self._histogram(
+            "partition_commit_duration_seconds", "Time to commit", _exponential(0.1, 12)
+        )
+        self._rows = self._histogram("partition_rows", "Rows of a partition", _exponential(100, 10))
+        self._bytes = self._histogram(
+            "partition_bytes", "Parquet bytes of a partition", _exponential(1024, 24)
+        )
+
+    def _pipeline_metrics(self) -> None:
+        self._pending = self._gauge("sequencer_pending", "Built partitions held back")
+        self._in_flight = self._gauge("in_flight_partitions", "Partitions being built")
+        self._rate = self._gauge("ledgers_per_second", "Ledgers built a second")
+        self._resident = self._gauge("resident_bytes", "Resident memory")
+        self._workers = self._gauge("workers", "Builders wanted")
+
+    def _error_metrics(self) -> None:
+        self._errors = {
+            name: self._counter(f"{name}_errors_total", text, ())
+            for name, text in (
+                ("source", "Source errors"),
+                ("storage", "Store errors"),
+                ("metadata", "Catalog and checkpoint errors"),
+                ("pas", "Audit event errors"),
+            )
+        }
+        self._retries = self._counter("retry_attempts_total", "Retries of partitions", ())
+
+    def _built(self, record: dict[str, Any]) -> None:
+        self._build.labels(*_labels(record)).observe(record["seconds"])
+
+    def _committed(self, record: dict[str, Any]) -> None:
+        labels = _labels(record)
+        self._processed.labels(*labels).inc()
+        self._ledgers.labels(*labels).inc(record["rows"])
+        self._last.labels(*labels).set(record["last_ledger"])
+        self._commit.labels(*labels).observe(record["seconds"])
+        self._rows.labels(*labels).observe(record["rows"])
+        self._bytes.labels(*labels).observe(record["parquet_bytes"])
+
+    def _coverage(self, record: dict[str, Any]) -> None:
+        labels = _labels(record)
+        self._skipped.labels(*labels).inc(record["events"])
+        if record["committed"]:
+            self._last.labels(*labels).set(int(record["committed"][-1].partition("-")[2]))
+
+    def _failed(self, record: dict[str, Any]) -> None:
+        self._failures.labels(*_labels(record)).inc()
+        name = "storage" if record["error_type"].startswith("Store") else "source"
+        self._errors[name].inc()
+
+    def _retried(self, record: dict[str, Any]) -> None:  # noqa: ARG002
+        self._retries.inc()
+
+    def _alert(self, record: dict[str, Any]) -> None:
+        names = {"audit": "pas", "checkpoint": "metadata", "source": "source"}
+        name = names.get(record["component"])
+        if name is not None and record["level"] != "info":
+            self._errors[name].inc()
+
+    def _throughput(self, record: dict[str, Any]) -> None:
+        self._rate.set(record["ledgers_per_second"])
+        self._resident.set(record["rss_bytes"])
+        self._workers.set(record["workers"])
+
+    def _stages(self, record: dict[str, Any]) -> None:
+        self._pending.set(record["held"])
+        self._in_flight.set(record["in_flight"])
+
+
+def _labels(record: dict[str, Any]) -> tuple[str, str, str]:
+    network, era_id, version = str(record["chain_key"]).split("/")
+    return network, era_id, version
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are not news."""
+
+
+class MetricsServer:
+    """Serves the metrics of the records it is called with.
+
+    Args:
+        address: ``host:port`` as in the Go copier; without a host it listens everywhere.
+
+    Raises:
+        StoreRefused: the address cannot be used.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._metrics = RunMetrics()
+        host, _, port = address.rpartition(":")
+        try:
+            self._server = make_server(
+                host.strip("[]"),
+                int(port),
+                self._app(),
+                server_class=_Server,
+                handler_class=_Quiet,
+            )
+        except (OSError, ValueError) as error:
+            raise StoreRefused(
+                f"metrics cannot be served ({error})",
+                where=address,
+                todo="set metrics.address to a free host:port, or metrics.enabled: false",
+            ) from error
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Take a journal record."""
+        self._metrics(record)
+
+    def _app(self) -> Any:
+        metrics = make_wsgi_app(self._metrics.registry)
+
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            path = environ.get("PATH_INFO", "")
+            if path == "/metrics":
+                answer: Iterable[bytes] = metrics(environ, start_response)
+                return answer
+            status = "200 OK" if path == "/health" else "404 Not Found"
+            start_response(status, [("Content-Type", "text/plain")])
+            return [b"OK" if path == "/health" else b"not found"]
+
+        return app
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()

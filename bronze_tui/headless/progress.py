@@ -1,0 +1,193 @@
+"""The live display of a run on a terminal: one overall bar, one a partition, the last alerts.
+
+Everything shown is ``rich.text.Text``: names, paths and errors of foreign origin are never parsed
+as markup and carry no control characters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bronze_tui.headless.feed import Record
+from bronze_tui.headless.final import final_text
+from bronze_tui.headless.plain import plain
+from bronze_tui.headless.summary import InFlight, Notice, RunSummary, advance
+from bronze_tui.headless.units import count, duration, rate, size
+
+REFRESH = 0.25
+"""Seconds between two frames."""
+SHOWN_ALERTS = 3
+_FIXED_LINES = 8 + SHOWN_ALERTS
+_STATE_STYLE = {
+    "running": "bold green",
+    "done": "bold green",
+    "at_tip": "bold green",
+    "halted": "bold reverse red",
+    "failed": "bold reverse red",
+}
+_LEVEL_STYLE = {"warn": "yellow", "error": "bold red"}
+
+
+class ProgressSink:
+    """Draws at most four frames a second; leaves the last one and the closing block behind."""
+
+    interval: float | None = REFRESH
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        next_step: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console
+        self._next_step = next_step
+        self._clock = clock
+        self._drawn_at = float("-inf")
+        self._summary = RunSummary()
+        self._live: Live | None = None
+
+    def show(self, record: Record) -> None:
+        """Fold the record in; drawing comes with the tick."""
+        self._summary = advance(self._summary, record)
+
+    def tick(self) -> None:
+        """Draw a frame when one is due."""
+        now = self._clock()
+        if now - self._drawn_at >= REFRESH:
+            self._drawn_at = now
+            self._draw()
+
+    def finish(self, skipped: int) -> None:  # noqa: ARG002 - thinning progress changes no total
+        """Leave the final frame, give the cursor back, print the closing block."""
+        self._draw()
+        if self._live is not None:
+            self._live.stop()
+        if self._summary.finished is not None:
+            block = final_text(self._summary, self._next_step)
+            self._console.print(Text(block), soft_wrap=True)
+
+    def _draw(self) -> None:
+        if self._summary.started is None and self._summary.finished is None:
+            return
+        picture = frame(self._summary, self._console.size.height)
+        if self._live is None:
+            self._live = Live(
+                picture, console=self._console, auto_refresh=False, redirect_stdout=False
+            )
+            self._live.start()
+        self._live.update(picture, refresh=True)
+
+
+def frame(summary: RunSummary, height: int) -> Group:
+    """The whole display for a terminal of ``height`` lines."""
+    parts: list[RenderableType] = [_title(summary), _overall(summary), _rates(summary)]
+    if summary.finished is None:
+        parts += _partitions(summary, max(1, height - _FIXED_LINES))
+    if summary.notices:
+        parts += [Text("last alerts", style="bold"), *map(_alert, summary.notices[-SHOWN_ALERTS:])]
+    return Group(*parts)
+
+
+def _title(summary: RunSummary) -> Text:
+    keys = ", ".join(summary.started.chain_keys) if summary.started else ""
+    title = _line()
+    title.append("bronze ", style="bold")
+    title.append(
+        summary.state.upper().replace("_", " "), style=_STATE_STYLE.get(summary.state, "bold")
+    )
+    title.append(f" {duration(summary.seconds)}  ")
+    title.append(plain(keys))
+    title.append(f"  run {plain(summary.run_id)}")
+    return title
+
+
+def _overall(summary: RunSummary) -> Table:
+    fraction = summary.fraction
+    done = summary.partitions_before + summary.partitions_committed
+    total = "?" if summary.partitions_total is None else count(summary.partitions_total)
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(ratio=1)
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
+    grid.add_row(
+        _bar(fraction, summary.time),
+        Text("  -  " if fraction is None else f"{fraction:6.1%}", style="bold"),
+        Text(f"{count(done)}/{total} partitions"),
+        Text(f"ETA {duration(summary.eta_seconds)}"),
+    )
+    return grid
+
+
+def _rates(summary: RunSummary) -> Text:
+    """The figures, most wanted first: a narrow terminal cuts the others."""
+    text = _line()
+    text.append(f"{rate(summary.ledgers_per_second)} ledgers/s", style="bold")
+    text.append(f"  {size(summary.xdr_bytes_per_second)}/s")
+    if summary.limited_by not in ("", "nothing"):
+        text.append(f"  limited by {plain(summary.limited_by)}", style="bold")
+    text.append(f"  {count(summary.workers)} workers")
+    text.append(f"  {size(summary.rss_bytes)} memory")
+    if summary.retries:
+        text.append(f"  {summary.retries} retries")
+    return text
+
+
+def _partitions(summary: RunSummary, room: int) -> list[RenderableType]:
+    if not summary.in_flight:
+        return []
+    shown = summary.in_flight[:room]
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True)
+    for item in shown:
+        grid.add_row(
+            Text(plain(item.partition)),
+            _bar(item.ledgers / item.ledgers_total if item.ledgers_total else None, summary.time),
+            Text(f"{count(item.ledgers)}/{count(item.ledgers_total)}"),
+            _stage(item),
+        )
+    hidden = len(summary.in_flight) - len(shown)
+    more = [Text(f"and {hidden} more in flight", style="dim")] if hidden else []
+    return [Text("partitions in flight", style="bold"), grid, *more]
+
+
+def _stage(item: InFlight) -> Text:
+    if item.built:
+        return Text("to commit", style="green")
+    return Text(f"try {item.attempt}", style="yellow") if item.attempt > 1 else Text("building")
+
+
+def _alert(notice: Notice) -> Text:
+    text = _line()
+    try:
+        moment = f"{datetime.fromtimestamp(notice.time, UTC):%H:%M:%SZ} "
+    except (ValueError, OverflowError, OSError):
+        moment = ""
+    text.append(moment, style="dim")
+    text.append(f"{plain(notice.level).upper():<5} ", style=_LEVEL_STYLE.get(notice.level, ""))
+    text.append(plain(notice.message, 400))
+    if notice.todo:
+        text.append(f"; {plain(notice.todo, 200)}", style="dim")
+    return text
+
+
+def _bar(fraction: float | None, moment: float) -> ProgressBar:
+    if fraction is None:
+        return ProgressBar(total=1, completed=0, pulse=True, animation_time=moment)
+    return ProgressBar(total=1.0, completed=fraction, finished_style="bar.complete")
+
+
+def _line() -> Text:
+    """Text that is cut, not wrapped, so that the frame keeps its height."""
+    return Text(no_wrap=True, overflow="ellipsis")
