@@ -29,7 +29,7 @@ layers: $(TEST)/.ready
 check: lint types layers
 
 bench: $(TEST)/.ready
-	$(TEST)/bin/python bench/copy.py
+	$(TEST)/bin/python bench/throughput.py
 
 $(RUN)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(RUN)

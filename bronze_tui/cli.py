@@ -216,7 +216,8 @@ def _unknown(name: str) -> str:
 
 def _plugin_command(name: str) -> click.Command | None:
     """The command of the plugin that is called ``name``, None when there is no such plugin."""
-    from bronze_tui.hooks.manager import list_plugins, load_plugins
+    from bronze_tui.hooks.discovery import list_plugins
+    from bronze_tui.hooks.manager import load_plugins
 
     if not any(record.name == name and not record.builtin for record in list_plugins()):
         return None

@@ -59,6 +59,18 @@ def recompute(event: AuditEvent) -> str:
     return expected
 
 
+def is_joined_hash(event: AuditEvent) -> bool:
+    """Whether the stored hash is the Go copier's other form, which never reaches its own files.
+
+    That form joins range, link, names and checksums by ``|``; it covers neither time nor counts.
+    """
+    parts = [str(event.ledger_start), str(event.ledger_end), event.prev_event_hash]
+    parts += [event.network, event.era_id, event.version_label]
+    parts += [f"{name}:{table.checksum}" for name, table in event.tables]
+    digest = sha256("".join(f"{part}|" for part in parts).encode()).hexdigest()
+    return event.event_hash == HASH_PREFIX + digest
+
+
 def file_bytes(event: AuditEvent) -> bytes:
     """The event's file: Go's ``MarshalIndent`` with two spaces, no newline at the end."""
     q = go_string

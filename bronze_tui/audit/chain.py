@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from bronze_tui.audit.canonical import recompute
+from bronze_tui.audit.canonical import is_joined_hash, recompute
 from bronze_tui.audit.findings import Finding, Kind, Severity
 from bronze_tui.audit.heads import head_findings, pin_findings
 from bronze_tui.audit.links import EventFile, Fork, Trace, trace
@@ -174,13 +174,17 @@ class _Judge:
         computed = recompute(event)
         if computed != event.event_hash:
             self._altered.add(item.file)
+            cause = "the event was altered after it was written, or its file is damaged"
+            if is_joined_hash(event):
+                cause = "other software hashed range and checksums only, joined by |: time, "
+                cause += "counts and producer of the event prove nothing"
             self._add(
                 "hash_mismatch",
                 item,
                 "the event's content does not give its hash",
                 expected=event.event_hash,
                 found=computed,
-                cause="the event was altered after it was written, or its file is damaged",
+                cause=cause,
             )
         if not is_copy and not agrees(item.file, event):
             self._add(

@@ -37,6 +37,7 @@ _TIMESTAMP = re.compile(
 _EVENT_KEYS = frozenset(
     ("version", "event_type", "event_id", "timestamp", "partition", "tables", "producer", "chain")
 )
+_INGESTER_KEYS = frozenset(("previous_hash", "batch"))
 _PARTITION_KEYS = frozenset(("network", "era_id", "version_label", "ledger_start", "ledger_end"))
 _TABLE_KEYS = frozenset(("checksum", "row_count", "storage_path", "byte_size"))
 _PRODUCER_KEYS = frozenset(("name", "version", "git_sha"))
@@ -148,6 +149,8 @@ def _document(data: bytes) -> Any:
 
 
 def _event(doc: Any) -> AuditEvent:
+    if type(doc) is dict and doc.keys() >= _INGESTER_KEYS:
+        raise EventRejected("an event of the DuckLake ingester, which has a chain of its own form")
     doc = _object(doc, "event", _EVENT_KEYS)
     version = _text(doc, "version")
     if version != VERSION:

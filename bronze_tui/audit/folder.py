@@ -29,6 +29,8 @@ from bronze_tui.audit.report import VerifyReport
 from bronze_tui.domain.errors import SourceDenied, StateError, UsageError
 from bronze_tui.domain.ledger import LedgerRange
 
+_LISTINGS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class PasFolder:
@@ -83,7 +85,7 @@ def read_folder(path: Path) -> PasFolder:
     heads, findings = _read_heads(path)
     files: list[EventFile] = []
     damaged: set[str] = set()
-    for entry in sorted(_entries(path), key=lambda e: e.name):
+    for entry in _settled_entries(path):
         if entry.name == HEADS_FILE:
             continue
         if is_leftover(entry.name) or not entry.name.endswith(".json"):
@@ -174,7 +176,7 @@ def read_capped(path: str | Path, limit: int) -> bytes:
         SourceDenied: it cannot be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             data = os.read(fd, limit + 1)
             while len(data) <= limit and (more := os.read(fd, limit + 1 - len(data))):
@@ -228,7 +230,7 @@ def _read_heads(path: Path) -> tuple[dict[str, str] | None, list[Finding]]:
 
 def _leftover(entry: os.DirEntry[str]) -> Iterator[Finding]:
     if is_leftover(entry.name):
-        text = "left by a copier that was killed or met a damaged file; not part of the proof"
+        text = "a copier at work, killed, or met by a damaged file left it; not part of the proof"
         yield Finding("leftover_file", "note", "", text, file=entry.name)
 
 
@@ -274,6 +276,18 @@ def _entries(path: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _settled_entries(path: Path) -> list[os.DirEntry[str]]:
+    """The folder's entries by name. A listing that runs while a copier creates files may miss one
+    and hold a later one, so it is taken again until no event is new."""
+    seen: dict[str, os.DirEntry[str]] = {}
+    for _ in range(_LISTINGS):
+        fresh = {e.name: e for e in _entries(path) if e.name not in seen}
+        seen |= fresh
+        if all(is_leftover(name) for name in fresh):
+            break
+    return [seen[name] for name in sorted(seen)]
 
 
 def _guarded(path: Path, question: Callable[[], bool]) -> bool:

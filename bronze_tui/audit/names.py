@@ -15,7 +15,7 @@ TEMP_PREFIX = ".tmp-"
 BACKUP_FOLDER = "pas-backup"
 """The Go copier's default name of the folder."""
 
-_EVENT_NAME = re.compile(r".+_.+_.+_[0-9]+-[0-9]+(?:\.[0-9a-f]{8})?\.json", re.DOTALL)
+_EVENT_NAME = re.compile(r".+_[0-9]+-[0-9]+(?:\.[0-9a-f]{8})?\.json", re.DOTALL)
 _LEFTOVER = re.compile(r".+\.(?:tmp|damaged-[0-9]+)|\.tmp-.+", re.DOTALL)
 
 
@@ -44,7 +44,7 @@ def agrees(name: str, event: AuditEvent) -> bool:
 
 def is_event_name(name: str) -> bool:
     """Whether a file of this name should hold an event."""
-    return _EVENT_NAME.fullmatch(name) is not None
+    return name.count("_") >= 3 and _EVENT_NAME.fullmatch(name) is not None
 
 
 def is_leftover(name: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bronze_tui.commands._options import config_options
 from bronze_tui.domain.errors import (
     BronzeError,
     FrameError,
@@ -35,12 +36,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 @click.command("ledger")
 @click.argument("target", metavar="FILE|SEQ")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration whose source holds ledger SEQ.",
-)
-@click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Override one setting.")
+@config_options
 @click.option("--json", "as_json", is_flag=True, help="Print the whole decoded XDR as JSON.")
 def command(target: str, config: Path | None, sets: tuple[str, ...], as_json: bool) -> None:
     """Print header, counts, sizes and hashes of ledgers.

@@ -36,7 +36,8 @@ def command(
     Third-party plugins are loaded only when the configuration names them; here they are listed
     as they are installed, unless --allow loads one.
     """
-    from bronze_tui.hooks.manager import list_plugins, load_plugins
+    from bronze_tui.hooks.discovery import list_plugins
+    from bronze_tui.hooks.manager import load_plugins
 
     if names:
         for record in list_plugins(disable=disable_plugin, third_party=not no_plugins):

@@ -9,6 +9,8 @@ from bronze_tui.config.models import Settings
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
 _SIZE = {"type": "string", "pattern": "^[0-9][0-9_]* ?([KkMmGgTt]?[Ii]?[Bb])?$"}
+# What pydantic leaves behind where a bound follows a function.
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
 _SIZE_KEYS = frozenset({"max_ledger_bytes", "memory_budget"})
 
 
@@ -41,7 +43,11 @@ def _relaxed(name: str, prop: dict[str, Any]) -> dict[str, Any]:
         rest = {k: v for k, v in rest.items() if k in {"minLength", "maxLength"}}
         return {**about, **kinds, **rest}
     choices = rest.pop("anyOf", None) or [rest]
-    choices = [choice for choice in choices if choice != {"type": "null"}]
+    choices = [
+        {_BOUNDS.get(k, k): v for k, v in choice.items()}
+        for choice in choices
+        if choice != {"type": "null"}
+    ]
     if "$ref" in choices[0]:
         about.pop("default", None)
     if name in _SIZE_KEYS:

@@ -228,7 +228,8 @@ class CatalogSettings(Section):
         AfterValidator(lambda secret: SecretStr(values.dsn(secret.get_secret_value()))),
         Key(env="CATALOG_DSN", differs="empty means the embedded SQLite catalog, not none"),
     ] = Field(
-        default=SecretStr(""), description="PostgreSQL connection; empty: the SQLite file below."
+        default=SecretStr(""),
+        description="PostgreSQL connection; this version does not run with it. Empty: SQLite.",
     )
     path: Annotated[PathText, OURS] = Field(
         default="", description="SQLite file; by default catalog.sqlite in checkpoint.dir."
@@ -240,7 +241,7 @@ class CatalogSettings(Section):
     )
     strict: Annotated[
         Switch, Key(env="CATALOG_STRICT", differs="a catalog dead at the start is ignored there")
-    ] = Field(default=False, description="Catalog failures stop the run.")
+    ] = Field(default=False, description="Accepted: catalog failures always stop the run.")
 
 
 class PasSettings(Section):
@@ -250,7 +251,7 @@ class PasSettings(Section):
         default=False, description="Write an event file for each partition."
     )
     endpoint: Annotated[WebAddress, Key(env="PAS_ENDPOINT")] = Field(
-        default="", description="Address that events are posted to."
+        default="", description="Address to post events to; this version only files them."
     )
     backup_dir: Annotated[PathText, Key(env="PAS_BACKUP_DIR")] = Field(
         default="./pas-backup", description="Folder of the event files."

@@ -21,7 +21,7 @@ _UNITS = {"": 1, "b": 1} | {
     for middle, base in (("", 1000), ("i", 1024))
 }
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,221}")
 _PREFIX = re.compile(r"[A-Za-z0-9._=+@-]+")
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from bronze_tui.hooks.contracts import BatchRef, LedgerSource
 
-_FIRST_GUESS = 256 * 1024
+_FIRST_GUESS = 4 * 1024 * 1024
+_STEP_BYTES = 4 * 1024 * 1024
 _MAX_AHEAD = 64
 
 
@@ -25,6 +26,7 @@ class ByteBudget:
         self._lock = threading.Lock()
         self._used = 0
         self._size = float(_FIRST_GUESS)
+        self._seen = False
 
     @property
     def used(self) -> int:
@@ -34,6 +36,10 @@ class ByteBudget:
     def expect(self, objects: int) -> int:
         """Estimated bytes of that many objects, from those seen last."""
         return int(self._size * objects)
+
+    def group(self, most: int) -> int:
+        """How many objects of the size seen last make one reading step, at most ``most``."""
+        return max(1, min(most, int(_STEP_BYTES / max(1.0, self._size))))
 
     def try_take(self, size: int) -> bool:
         """Take ``size`` bytes if the limit allows."""
@@ -52,7 +58,9 @@ class ByteBudget:
         """Replace an estimate by what was read."""
         with self._lock:
             self._used += actual - estimated
-            self._size += (actual / max(1, objects) - self._size) * 0.2
+            size = actual / max(1, objects)
+            self._size += (size - self._size) * (0.2 if self._seen else 1.0)
+            self._seen = True
 
     def give_back(self, size: int) -> None:
         """Return bytes."""
@@ -129,7 +137,7 @@ class ReadAhead:
 
     def _fill(self) -> None:
         while self._next < len(self._refs) and len(self._steps) < self._ahead:
-            refs = self._refs[self._next : self._next + self._group]
+            refs = self._refs[self._next : self._next + self._budget.group(self._group)]
             estimated = self._budget.expect(len(refs))
             if not self._steps:
                 self._budget.take(estimated)

@@ -205,7 +205,7 @@ def _roll_forward(
         partition = by_start.pop(position, None)
         if partition is not None:
             _recover(context, committer, partition, inventory.commits[partition], announced)
-        elif position in holes and position not in inventory.folders:
+        elif position in holes:
             partition = holes[position]
         else:
             partition = _adopt(context, committer, inventory, position, announced)

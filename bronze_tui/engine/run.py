@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bronze_tui.domain.errors import BronzeError, Exit, SourceError
+from bronze_tui.domain.errors import BronzeError, Exit, LinkError, SourceError
 from bronze_tui.domain.events import (
     Alert,
     EngineEvent,
@@ -18,6 +18,7 @@ from bronze_tui.domain.events import (
     StateChanged,
 )
 from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.engine.build import drop_uncommitted
 from bronze_tui.engine.commit import Committer
 from bronze_tui.engine.context import BuildStopped, Built, EngineOptions, EraContext
 from bronze_tui.engine.control import RunControl
@@ -207,10 +208,10 @@ class Engine:
             count_built(self._totals, outcome)
             try:
                 self._commit(era, outcome)
-            except SourceError as error:
-                outcome = error
-            else:
                 return
+            except LinkError as error:
+                self._drop_unlinked(outcome)
+                outcome = error
         self._totals.errors += 1
         self._fail(era, task, outcome)
 
@@ -224,6 +225,17 @@ class Engine:
         for following in self._eras:
             if following.context.era.first_ledger == row.partition.end + 1:
                 following.committer.edge_hash = row.last_ledger_hash
+
+    def _drop_unlinked(self, built: Built) -> None:
+        """Forget what was built from a source whose ledgers do not link: a rerun must read the
+        mended source and not find these files whole."""
+        drop_uncommitted(built)
+        if self._options.skip_failed:
+            return
+        with self._control.changed:
+            held = [o for o in self._schedule.outcomes.values() if isinstance(o, Built)]
+        for other in held:
+            drop_uncommitted(other)
 
     def _may_skip(self, error: BronzeError) -> bool:
         """Only what is wrong at the source may be skipped, never a store or state error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from bronze_tui.domain.events import RunStarted
 from bronze_tui.headless.plain import plain
 from bronze_tui.headless.summary import RunSummary
 from bronze_tui.headless.units import count, duration, rate, size
@@ -21,11 +22,12 @@ _WORDS = {
 
 def final_text(summary: RunSummary, next_step: str = "") -> str:
     """Some aligned lines without a final newline; ``next_step`` replaces the usual advice."""
-    rows = [(name, text) for name, text in _rows(summary) if text]
-    rows.append(("next", next_step or advice(summary)))
-    lines = [_headline(summary)]
-    lines += [f"  {name:<11} {plain(text)}" for name, text in rows if text]
-    return "\n".join(lines)
+    if summary.started is None:
+        return _headline(summary)
+    rows = [*_rows(summary, summary.started), ("next", next_step or advice(summary))]
+    return "\n".join(
+        [_headline(summary), *(f"  {name:<11} {plain(text)}" for name, text in rows if text)]
+    )
 
 
 def final_json(summary: RunSummary, next_step: str = "") -> dict[str, Any]:
@@ -71,33 +73,39 @@ def advice(summary: RunSummary) -> str:
         todo = next((n.todo for n in reversed(summary.notices) if n.level == "error"), "")
         return todo or f"mend the cause, then 'bronze run{config}' goes on where it halted"
     if summary.state in ("done", "at_tip") and not summary.partitions_failed:
-        return f"'bronze status{config}' shows coverage and head; 'bronze verify' proves them"
+        shows = f"'bronze status{config}' shows coverage and head"
+        return f"{shows}; 'bronze verify FOLDER' proves the chain"
     return f"'bronze run{config}' goes on where this one ended"
 
 
 def _headline(summary: RunSummary) -> str:
     word = _WORDS.get(summary.state, plain(summary.state))
+    message = summary.finished.message if summary.finished else ""
+    if summary.started is None:
+        return f"{word} before anything was copied\n  {plain(message)}"
     text = (
         f"{word}: {count(summary.ledgers)} ledgers in {count(summary.partitions_committed)} "
-        f"partitions, {duration(summary.seconds)} ({rate(mean_rate(summary))} ledgers/s)"
+        f"partitions, {_spent(summary.seconds)} ({rate(mean_rate(summary))} ledgers/s)"
     )
-    message = summary.finished.message if summary.finished else ""
     return f"{text}\n  {plain(message)}" if message else text
 
 
-def _rows(summary: RunSummary) -> list[tuple[str, str]]:
-    started = summary.started
+def _spent(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def _rows(summary: RunSummary, started: RunStarted) -> list[tuple[str, str]]:
     failed = summary.partitions_failed
     quarantined = summary.partitions_quarantined
     last = summary.last_committed_ledger
     return [
-        ("dataset", ", ".join(started.chain_keys) if started else ""),
-        ("read", f"{size(summary.source_bytes)} of {started.source}" if started else ""),
+        ("dataset", ", ".join(started.chain_keys)),
+        ("read", f"{size(summary.source_bytes)} of {started.source}"),
         ("ledgers", f"{size(summary.xdr_bytes)} of XDR, last committed {last or 'none'}"),
-        ("written", f"{size(summary.parquet_bytes)} to {started.store}" if started else ""),
+        ("written", f"{size(summary.parquet_bytes)} to {started.store}"),
         ("head", summary.head or "none"),
         ("failed", f"{failed} partitions" if failed else ""),
         ("holes", f"{quarantined} partitions declared missing" if quarantined else ""),
         ("retries", str(summary.retries) if summary.retries else ""),
-        ("state", started.state_dir if started else ""),
+        ("state", started.state_dir),
     ]

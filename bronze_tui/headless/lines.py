@@ -62,7 +62,7 @@ class LogLine:
 def log_line(record: Mapping[str, Any]) -> LogLine | None:
     """The log line of a record; None for a kind that has none."""
     kind = str(record.get("kind"))
-    fields = {k: v for k, v in record.items() if k not in _NOT_FIELDS and v not in (None, "")}
+    fields = {k: v for k, v in record.items() if k not in _NOT_FIELDS and v not in (None, "", [])}
     try:
         time = float(record.get("time", 0.0))
     except (TypeError, ValueError, OverflowError):

@@ -122,7 +122,7 @@ def _overall(summary: RunSummary) -> Table:
         _bar(fraction, summary.time),
         Text("  -  " if fraction is None else f"{fraction:6.1%}", style="bold"),
         Text(f"{count(done)}/{total} partitions"),
-        Text(f"ETA {duration(summary.eta_seconds)}"),
+        Text("" if summary.finished else f"ETA {duration(summary.eta_seconds)}"),
     )
     return grid
 
@@ -132,7 +132,7 @@ def _rates(summary: RunSummary) -> Text:
     text = _line()
     text.append(f"{rate(summary.ledgers_per_second)} ledgers/s", style="bold")
     text.append(f"  {size(summary.xdr_bytes_per_second)}/s")
-    if summary.limited_by not in ("", "nothing"):
+    if summary.limited_by not in ("", "nothing") and summary.finished is None:
         text.append(f"  limited by {plain(summary.limited_by)}", style="bold")
     text.append(f"  {count(summary.workers)} workers")
     text.append(f"  {size(summary.rss_bytes)} memory")

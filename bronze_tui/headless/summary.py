@@ -45,7 +45,7 @@ class InFlight:
     attempt: int = 1
     ledgers: int = 0
     ledgers_total: int = 0
-    xdr_bytes: int = 0
+    source_bytes: int = 0
     built: bool = False
 
 
@@ -73,6 +73,8 @@ class RunSummary:
     partitions_total: int | None = None
     partitions_before: int = 0
     """Committed before this run."""
+    built_ledgers: int = 0
+    built_source_bytes: int = 0
     partitions_committed: int = 0
     partitions_failed: int = 0
     partitions_quarantined: int = 0
@@ -110,13 +112,19 @@ class RunSummary:
 
     @property
     def fraction(self) -> float | None:
-        """Work done of the work planned, 0 to 1, by source bytes where they are known."""
+        """Work done of the work planned, 0 to 1, by source bytes where they are known.
+
+        The engine's totals come once a second; partitions in flight fill the time between.
+        """
         if self.finished is not None and self.finished.outcome in ("done", "at_tip"):
             return 1.0
+        building = [p for p in self.in_flight if not p.built]
         if self.bytes_expected:
-            return min(1.0, self.source_bytes / self.bytes_expected)
+            seen = self.built_source_bytes + sum(p.source_bytes for p in building)
+            return min(1.0, max(self.source_bytes, seen) / self.bytes_expected)
         if self.ledgers_total:
-            return min(1.0, (self.ledgers_before + self.ledgers) / self.ledgers_total)
+            seen = self.built_ledgers + sum(p.ledgers for p in building)
+            return min(1.0, (self.ledgers_before + max(self.ledgers, seen)) / self.ledgers_total)
         return None
 
     @property
@@ -181,10 +189,17 @@ def _is(declared: str, value: Any) -> bool:
 
 
 def _fresh(state: RunSummary) -> RunSummary:
-    """An empty summary that keeps what was said before the run began."""
+    """An empty summary; what opening the run has said before its start stays."""
     if state.started is not None:
         return RunSummary()
-    return RunSummary(notices=state.notices, warnings=state.warnings, errors=state.errors)
+    return RunSummary(
+        notices=state.notices,
+        warnings=state.warnings,
+        errors=state.errors,
+        head=state.head,
+        events=state.events,
+        last_committed_ledger=state.last_committed_ledger,
+    )
 
 
 def _run_started(state: RunSummary, event: RunStarted) -> RunSummary:
@@ -226,17 +241,21 @@ def _progress(state: RunSummary, event: PartitionProgress) -> RunSummary:
     if old is None:
         total = len(LedgerRange.parse(event.partition))
         old = InFlight(event.chain_key, event.partition, event.worker, ledgers_total=total)
-    return _put(state, replace(old, ledgers=event.ledgers, xdr_bytes=event.xdr_bytes))
+    return _put(state, replace(old, ledgers=event.ledgers, source_bytes=event.source_bytes))
 
 
 def _built(state: RunSummary, event: PartitionBuilt) -> RunSummary:
     old = _find(state, event.chain_key, event.partition) or InFlight(
         event.chain_key, event.partition, event.worker
     )
-    built = replace(
-        old, ledgers=event.rows, ledgers_total=event.rows, xdr_bytes=event.xdr_bytes, built=True
+    state = _put(state, replace(old, ledgers=event.rows, ledgers_total=event.rows, built=True))
+    if event.reused:
+        return state
+    return replace(
+        state,
+        built_ledgers=state.built_ledgers + event.rows,
+        built_source_bytes=state.built_source_bytes + event.source_bytes,
     )
-    return _put(state, built)
 
 
 def _committed(state: RunSummary, event: PartitionCommitted) -> RunSummary:

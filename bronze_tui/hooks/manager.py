@@ -11,11 +11,11 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pluggy
@@ -23,8 +23,9 @@ import pluggy
 from bronze_tui.domain.errors import PluginError, UsageError
 from bronze_tui.domain.events import Alert, EngineEvent
 from bronze_tui.hooks import specs
-from bronze_tui.hooks.markers import ENTRY_POINTS, HOOK_API, PROJECT
-from bronze_tui.hooks.records import DISTRIBUTION, PluginRecord, Stage, Switches
+from bronze_tui.hooks.discovery import discover
+from bronze_tui.hooks.markers import HOOK_API, PROJECT
+from bronze_tui.hooks.records import PluginRecord, Stage, Switches
 from bronze_tui.hooks.registry import REGISTRATION, Factory, Offer, Registry, suggestion
 
 QUARANTINE_AFTER = 3
@@ -54,17 +55,6 @@ class _Failed(Exception):
     def __init__(self, stage: Stage, text: str) -> None:
         super().__init__(text)
         self.stage = stage
-
-
-def list_plugins(
-    *,
-    disable: Iterable[str] = (),
-    third_party: bool = True,
-    env: Mapping[str, str] = os.environ,
-) -> list[PluginRecord]:
-    """All installed plugins as records; nothing of them is imported."""
-    switches = Switches.of(disable, third_party, env)
-    return [record for record, _ in _discover(switches)]
 
 
 def load_plugins(
@@ -97,7 +87,7 @@ def load_plugins(
     required = tuple(required)
     named = {*allow, *needed, *required}
     host = PluginHost(required, alert)
-    for record, entry in _discover(Switches.of(disable, third_party, env)):
+    for record, entry in discover(Switches.of(disable, third_party, env)):
         host._take(record, entry, load=record.builtin or record.name in named)
     host._check(strict)
     return host
@@ -328,35 +318,6 @@ class PluginHost:
             self._sink(Alert(level=level, component="plugins", message=message, todo=todo))
 
 
-def _discover(switches: Switches) -> Iterator[tuple[PluginRecord, EntryPoint]]:
-    """Built-in plugins first; a name that is taken is a record failed at stage ``name``."""
-    found = [(_describe(entry), entry) for entry in entry_points(group=ENTRY_POINTS)]
-    found.sort(key=lambda pair: (not pair[0].builtin, pair[0].name, pair[0].distribution))
-    owners: dict[str, str] = {}
-    for record, entry in found:
-        owner = owners.setdefault(record.name, record.distribution)
-        if owner != record.distribution:
-            error = f"the name is taken by {owner}"
-            yield replace(record, status="failed", stage="name", error=error), entry
-        elif switches.allow(record.name, record.builtin):
-            yield record, entry
-        else:
-            yield replace(record, status="disabled"), entry
-
-
-def _describe(entry: EntryPoint) -> PluginRecord:
-    distribution = entry.dist
-    name = distribution.name if distribution is not None else "unknown"
-    version = distribution.version if distribution is not None else ""
-    return PluginRecord(
-        name=entry.name,
-        distribution=name,
-        version=version,
-        status="listed",
-        builtin=name.lower().replace("_", "-") == DISTRIBUTION,
-    )
-
-
 def _guard(stage: Stage, action: Callable[[], Any]) -> Any:
     try:
         return action()
@@ -397,4 +358,5 @@ def _unusable(record: PluginRecord, what: str) -> PluginError:
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:MAX_ERROR]
+    """Kind and message on one line: errors of pluggy and of compilers have several."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ERROR]

@@ -12,7 +12,7 @@ from bronze_tui.xdr import kernel
 from bronze_tui.xdr.sizes import LARGEST
 
 if TYPE_CHECKING:
-    from bronze_tui.xdr.program import Path, Program
+    from bronze_tui.xdr.program import FieldPath, Program
     from bronze_tui.xdr.projection import Projection
 
 _WORD = 4
@@ -58,7 +58,7 @@ def _rule(program: Program, status: int, pc: int, position: int, words: Any, dep
             return f"unknown {what} {signed}"
 
 
-def _cut_field(program: Program, pc: int, position: int, limit: int) -> tuple[int, Path]:
+def _cut_field(program: Program, pc: int, position: int, limit: int) -> tuple[int, FieldPath]:
     """Where the field begins that the end of the bytes cuts, in words, and its path.
 
     An optional or a union arm of fixed size is skipped unseen; then it is the field after it.
@@ -73,7 +73,7 @@ def _cut_field(program: Program, pc: int, position: int, limit: int) -> tuple[in
     return min(cut[0], limit), cut[1]
 
 
-def _field(program: Program, place: Path, frames: list[int]) -> list[str]:
+def _field(program: Program, place: FieldPath, frames: list[int]) -> list[str]:
     """Names from the root: each procedure's own path, found by the calls on the stack."""
     names: list[str] = []
     while True:

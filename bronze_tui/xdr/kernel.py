@@ -1,7 +1,8 @@
 """The walk itself, in the subset of Python that numba compiles; importing it needs no numba.
 
-Operation codes live beside the loop that obeys them, because the compiled form is cached under
-the stamp of this file. Positions are XDR words of 4 bytes from the start of ``words``.
+One function, because a call between compiled functions costs as much as an instruction here; the
+operation codes stand beside it, because the compiled form is cached under the stamp of this file.
+Positions are XDR words of 4 bytes from the start of ``words``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 """Field names from the start of a procedure; ``[]`` enters a vector's element."""
 
 
@@ -39,8 +39,8 @@ class Program:
     code: NDArray[np.int32]
     marks: int
     sums: int
-    places: dict[int, Path]
-    runs: dict[int, tuple[tuple[int, Path], ...]]
+    places: dict[int, FieldPath]
+    runs: dict[int, tuple[tuple[int, FieldPath], ...]]
     choices: dict[int, str]
 
 
@@ -50,23 +50,23 @@ class Writer:
     def __init__(self) -> None:
         self._code: list[int] = []
         self._ahead = 0
-        self._run: list[tuple[int, Path]] = []
-        self._places: dict[int, Path] = {}
-        self._runs: dict[int, tuple[tuple[int, Path], ...]] = {}
+        self._run: list[tuple[int, FieldPath]] = []
+        self._places: dict[int, FieldPath] = {}
+        self._runs: dict[int, tuple[tuple[int, FieldPath], ...]] = {}
         self._choices: dict[int, str] = {}
         self._tables: list[tuple[int, list[tuple[int, Label | int]]]] = []
 
-    def skip(self, words: int, path: Path) -> None:
+    def skip(self, words: int, path: FieldPath) -> None:
         """Pass over a field of fixed size."""
         self._run.append((self._ahead, path))
         self._ahead += words
 
-    def peek(self, operation: int, path: Path, mark: int, *operands: int) -> None:
+    def peek(self, operation: int, path: FieldPath, mark: int, *operands: int) -> None:
         """An instruction that looks at the value to come and leaves the run as it is."""
         self._places[len(self._code)] = path
         self._code += [operation, 0, mark, self._ahead, *operands]
 
-    def add(self, operation: int, path: Path, *operands: int | Label) -> None:
+    def add(self, operation: int, path: FieldPath, *operands: int | Label) -> None:
         """An instruction that reads the value to come, or goes elsewhere."""
         start = len(self._code)
         self._places[start] = path
@@ -82,14 +82,14 @@ class Writer:
         self._ahead, self._run = 0, []
 
     def switch(
-        self, what: str, path: Path, lowest: int, table: list[tuple[int, Label | int]]
+        self, what: str, path: FieldPath, lowest: int, table: list[tuple[int, Label | int]]
     ) -> None:
         """A choice by the next word; ``table`` has (words to skip, target), the default last."""
         self._choices[len(self._code)] = what
         self.add(kernel.SWITCH, path, lowest, len(table) - 1, -1)
         self._tables.append((len(self._code) - 1, table))
 
-    def place(self, label: Label, path: Path) -> None:
+    def place(self, label: Label, path: FieldPath) -> None:
         """``label`` is here; what waits to be skipped is skipped before it."""
         if self._ahead:
             after = Label()

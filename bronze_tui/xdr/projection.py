@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum as PyEnum
 
 from bronze_tui.xdr import kernel
-from bronze_tui.xdr.program import Label, Path, Program, Writer
+from bronze_tui.xdr.program import FieldPath, Label, Program, Writer
 from bronze_tui.xdr.sizes import LARGEST, Sizes, called_types
 from bronze_tui.xdr.table import (
     Arm,
@@ -162,12 +162,12 @@ class _Emitter:
             self.writer.place(self._procedures[name], ())
             self._emit(self._table.types[name], (), _NOTHING, (kernel.RETURN, ()))
 
-    def _finish(self, close: Close | None, path: Path) -> None:
+    def _finish(self, close: Close | None, path: FieldPath) -> None:
         if close is not None:
             operation, targets = close
             self.writer.add(operation, path, *targets)
 
-    def _emit(self, node: Type, path: Path, trie: _Trie, close: Close | None) -> None:
+    def _emit(self, node: Type, path: FieldPath, trie: _Trie, close: Close | None) -> None:
         """Write the reading of ``node``; after it go on, or with ``close``, go there."""
         marks = trie.values
         words = self._sizes.fixed(node)
@@ -187,7 +187,7 @@ class _Emitter:
             self.writer.skip(words, path)
             self._finish(close, path)
 
-    def _emit_inside(self, node: Type, path: Path, trie: _Trie, close: Close | None) -> None:
+    def _emit_inside(self, node: Type, path: FieldPath, trie: _Trie, close: Close | None) -> None:
         match node:
             case Ref(name=name):
                 self._reference(name, path, trie, close)
@@ -209,7 +209,7 @@ class _Emitter:
                 self._leaf(node, path)
                 self._finish(close, path)
 
-    def _leaf(self, node: Type, path: Path) -> None:
+    def _leaf(self, node: Type, path: FieldPath) -> None:
         match node:
             case Opaque(length=length, fixed=False):
                 self.writer.add(kernel.OPAQUE, path, min(length, LARGEST))
@@ -224,7 +224,7 @@ class _Emitter:
             case _:
                 raise ProjectionError(f"cannot read {node}")
 
-    def _reference(self, name: str, path: Path, trie: _Trie, close: Close | None) -> None:
+    def _reference(self, name: str, path: FieldPath, trie: _Trie, close: Close | None) -> None:
         if name not in self._called or trie.children or trie.vectors or trie.sums:
             self._emit_inside(self._table.types[name], path, trie, close)
             return
@@ -234,7 +234,7 @@ class _Emitter:
         self.writer.add(kernel.CALL, path, self._procedures[name])
         self._finish(close, path)
 
-    def _optional(self, item: Type, path: Path, trie: _Trie, close: Close | None) -> None:
+    def _optional(self, item: Type, path: FieldPath, trie: _Trie, close: Close | None) -> None:
         words = self._sizes.fixed(item)
         if words is not None and not trie.children:
             self.writer.add(kernel.OPTIONAL_FIXED, path, words)
@@ -246,7 +246,7 @@ class _Emitter:
         self._finish(close, path)
 
     def _vector(
-        self, maximum: int, item: Type, path: Path, trie: _Trie, close: Close | None
+        self, maximum: int, item: Type, path: FieldPath, trie: _Trie, close: Close | None
     ) -> None:
         trie.counted = True
         for mark in trie.vectors:
@@ -269,7 +269,7 @@ class _Emitter:
             self.writer.place(after, path)
         self._finish(close, path)
 
-    def _union(self, node: Union, path: Path, trie: _Trie, close: Close | None) -> None:
+    def _union(self, node: Union, path: FieldPath, trie: _Trie, close: Close | None) -> None:
         """Arms are written out behind the switch; an arm of fixed size is only a table entry."""
         targets: dict[int, _Target] = {}
         other: _Target = _REFUSED
@@ -304,7 +304,7 @@ class _Emitter:
     def _discriminant(
         self,
         switch: Type,
-        path: Path,
+        path: FieldPath,
         targets: dict[int, _Target],
         other: _Target,
     ) -> None:
@@ -321,7 +321,7 @@ class _Emitter:
     def _switch(
         self,
         what: str,
-        path: Path,
+        path: FieldPath,
         targets: dict[int, _Target],
         other: _Target,
     ) -> None:

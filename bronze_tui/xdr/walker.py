@@ -25,7 +25,6 @@ each other since protocol 27, and each of ours is at least one of them."""
 _WORD = 4
 _ROWS = 64
 
-
 _compiled: Callable[..., int] | None = None
 _lock = threading.Lock()
 

@@ -16,7 +16,7 @@ from bronze_emit_file.durable import clean, create, locked, make_folder, move_as
 from bronze_tui.audit.backup import heads_from_events
 from bronze_tui.audit.canonical import heads_bytes, recompute
 from bronze_tui.audit.event import MAX_EVENT_BYTES, EventRejected, parse_event
-from bronze_tui.audit.folder import read_capped, read_folder
+from bronze_tui.audit.folder import collector_paused, read_capped, read_folder
 from bronze_tui.audit.heads import MAX_HEADS_BYTES, parse_heads
 from bronze_tui.audit.links import EventFile, trace
 from bronze_tui.audit.names import HEADS_FILE, event_name, event_name_apart
@@ -84,8 +84,9 @@ class FileEmitter:
         links = self._chains.get(chain_key)
         if links is None:
             clean(self._folder)
-            files = read_folder(self._folder).files
-            links = _Links(item for item in files if item.event.chain_key == chain_key)
+            with collector_paused():
+                files = read_folder(self._folder).files
+                links = _Links(item for item in files if item.event.chain_key == chain_key)
             self._chains[chain_key] = links
         return links
 

@@ -293,3 +293,53 @@ def test_staging_on_another_filesystem(small_disk: Path, tmp_path: Path) -> None
         create(small_disk / "d", LARGE, staging=tmp_path)
     assert [path.name for path in sorted(small_disk.iterdir())] == ["a", "b", "c"]
     assert leftovers(tmp_path) == []
+
+
+POWER_CUT = """
+import sys
+from pathlib import Path
+from bronze_store_local.store import LocalStore
+store = LocalStore(Path(sys.argv[1]))
+for n in range(5):
+    staged = store.stage("part")
+    staged.write_bytes(b"%d-" % n * 5000)
+    store.create(f"net/t/range={n}/part", staged)
+    store.create(f"net/t/range={n}/_manifest.json", b"%d" % n)
+    store.replace("net/heads.json", b"%d" % n)
+"""
+
+
+def mounted(image: Path, folder: Path) -> bool:
+    folder.mkdir()
+    command = ["mount", "-o", "loop", str(image), str(folder)]
+    return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.needs_root
+def test_acknowledged_files_survive_a_power_cut(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not (shutil.which("mkfs.ext4") and shutil.which("mount")):
+        pytest.skip("needs root and mkfs.ext4 to copy a disk in mid-flight")
+    image, copy = tmp_path / "image", tmp_path / "copy"
+    live, after = tmp_path / "live", tmp_path / "after"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    if not mounted(image, live):
+        pytest.skip("this machine does not let root mount a loop device")
+    try:
+        subprocess.run([sys.executable, "-c", POWER_CUT, str(live / "lake")], check=True)
+        # what the kernel still holds in memory for the mount is not in the image: a power cut
+        shutil.copyfile(image, copy)
+    finally:
+        subprocess.run(["umount", "-l", str(live)], check=True)
+    assert mounted(copy, after)
+    try:
+        store = LocalStore(after / "lake")
+        for n in range(5):
+            assert store.get(f"net/t/range={n}/part") == b"%d-" % n * 5000
+            assert store.get(f"net/t/range={n}/_manifest.json") == b"%d" % n
+        assert store.get("net/heads.json") == b"4"
+        store.clean()
+        assert leftovers(after) == []
+    finally:
+        subprocess.run(["umount", "-l", str(after)], check=True)

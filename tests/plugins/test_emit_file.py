@@ -298,9 +298,10 @@ class TestRefusals:
         with pytest.raises(StoreRefused, match="too long"):
             emit(tmp_path, make_chain(1, era_id="e" * 250)[0])
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
     def test_no_permission(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o555)
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("this user may write anywhere")
         try:
             with pytest.raises(StoreRefused, match="Permission"):
                 emit(tmp_path, make_chain(1)[0])

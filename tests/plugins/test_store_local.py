@@ -231,6 +231,25 @@ def test_removed_lock_file_is_a_lost_lock(store: Store, root: Path) -> None:
     thief.release()
 
 
+def test_lock_of_a_file_that_was_just_released_is_taken_anew(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = lock._lock_now, []
+
+    def release_just_before(fd: int) -> bool:
+        calls.append(fd)
+        if len(calls) == 1:
+            (root / LOCK).unlink()
+        return real(fd)
+
+    monkeypatch.setattr(lock, "_lock_now", release_just_before)
+    held = store.lock(LOCK, "copier-one")
+    held.heartbeat()
+    with pytest.raises(LockedError):
+        store.lock(LOCK, "copier-two")
+    held.release()
+
+
 def test_lock_is_free_after_a_kill(store: Store, root: Path) -> None:
     code = (
         "import sys, pathlib\n"

@@ -490,6 +490,17 @@ class TestLease:
         with pytest.raises(LockedError, match="copier-two"):
             stores[0].lock(LOCK, "copier-one")
 
+    def test_two_heirs_of_one_lease(self, tmp_path: Path) -> None:
+        def heir_was_faster(real: Any, key: str, note: bytes, **options: Any) -> Any:
+            real(key, note.replace(b"slow", b"fast").replace(b'"token": "', b'"token": "f'))
+            return real(key, note, **options)
+
+        store, client = faulty(tmp_path, [])
+        store.lock(LOCK, "first").release()
+        client.faults = [lambda real, *args, **options: real(*args, **options), heir_was_faster]
+        with pytest.raises(LockedError, match="fast"):
+            store.lock(LOCK, "slow")
+
     def test_heartbeat_renews_at_most_every_interval(self, tmp_path: Path) -> None:
         times = Times()
         client = FaultyClient(MemoryStore(), "put", [])

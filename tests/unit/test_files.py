@@ -141,6 +141,14 @@ class TestCreate:
             create(path, b"x")
         assert names(tmp_path) == ["a", "target"]
 
+    def test_staged_link_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "target").write_bytes(b"x")
+        (tmp_path / "staged").symlink_to("target")
+        for write in (create, replace):
+            with pytest.raises(OSError, match="symbolic"):
+                write(tmp_path / "a", tmp_path / "staged")
+        assert names(tmp_path) == ["staged", "target"]
+
     def test_absent_folder_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             create(tmp_path / "no" / "a", b"x")
@@ -417,6 +425,10 @@ class TestSweep:
             child.kill()
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
             assert not process_alive(child.pid, start)
+
+    @pytest.mark.skipif(not process_start(os.getpid()), reason="needs /proc")
+    def test_age_does_not_condemn_the_living(self) -> None:
+        assert not is_abandoned(temp_name(), 0)
 
     def test_without_proc_age_decides_for_the_living(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(writers, "_PROC", Path("/nonexistent"))

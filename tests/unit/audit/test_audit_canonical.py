@@ -101,6 +101,7 @@ def test_every_heads_file_of_the_go_copier(shared: Path) -> None:
     assert heads_bytes({}) == b"{}"
 
 
+@settings(deadline=None)
 @given(events())
 def test_the_hash_is_that_of_the_file_minus_whitespace(event: AuditEvent) -> None:
     data = file_bytes(event)
@@ -108,6 +109,7 @@ def test_the_hash_is_that_of_the_file_minus_whitespace(event: AuditEvent) -> Non
     assert "sha256:" + sha256(without_whitespace(data)).hexdigest() == event.event_hash
 
 
+@settings(deadline=None)
 @given(events())
 def test_a_file_reads_back_as_the_same_event(event: AuditEvent) -> None:
     data = file_bytes(event)
@@ -116,6 +118,7 @@ def test_a_file_reads_back_as_the_same_event(event: AuditEvent) -> None:
     assert json.loads(data)["partition"]["era_id"] == event.era_id
 
 
+@settings(deadline=None)
 @given(events(), text)
 def test_every_field_is_covered(event: AuditEvent, other: str) -> None:
     for field in ("event_id", "timestamp", "network", "version_label", "prev_event_hash"):
@@ -123,6 +126,7 @@ def test_every_field_is_covered(event: AuditEvent, other: str) -> None:
             assert event_hash(replace(event, **{field: other})) != event.event_hash
 
 
+@settings(deadline=None)
 @given(text)
 def test_strings_are_json_and_hold_nothing_that_html_could_take(value: str) -> None:
     written = go_string(value)
@@ -183,7 +187,7 @@ def test_times(ns: int, text: str) -> None:
     assert rfc3339_nano(ns) == text
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000 * 10**9))
 def test_times_read_back(ns: int) -> None:
     whole, _, fraction = rfc3339_nano(ns)[:-1].partition(".")

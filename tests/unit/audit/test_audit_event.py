@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bronze_tui.audit.canonical import event_hash, file_bytes
@@ -98,6 +98,11 @@ def test_missing_keys(key: str) -> None:
     assert f"lacks the key '{key}'" in rejected(json.dumps(doc).encode()).what
 
 
+def test_the_ingesters_shape_is_named() -> None:
+    doc = {"version": "1.1", "previous_hash": "0" * 64, "batch": {}, "producer": {}}
+    assert "DuckLake ingester" in rejected(json.dumps(doc).encode()).what
+
+
 def test_a_key_that_stands_twice() -> None:
     data = file_bytes(GOOD).replace(b'"name"', b'"name": "x", "name"')
     assert rejected(data).kind == "duplicate_key"
@@ -131,6 +136,7 @@ def test_bombs() -> None:
     assert rejected(changed("partition.ledger_end", float("inf"))).kind == "malformed"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises(VerificationError):
@@ -149,12 +155,14 @@ PATHS = [
 ]
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_any_json(value: Any) -> None:
     with pytest.raises(VerificationError):
         parse_event(json.dumps(value).encode(), where="x")
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PATHS), json_values)
 def test_any_json_in_any_field(path: str, value: Any) -> None:
     try:
@@ -164,6 +172,7 @@ def test_any_json_in_any_field(path: str, value: Any) -> None:
     assert parse_event(file_bytes(event), where="x") == event
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_one_changed_byte_is_seen(data: st.DataObject) -> None:
     raw = bytearray(file_bytes(GOOD))

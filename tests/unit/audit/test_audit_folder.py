@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,21 @@ def write(folder: Path, events: list[AuditEvent], head: str = "") -> Path:
     heads = {e.chain_key: e.event_hash for e in events}
     (folder / HEADS_FILE).write_bytes(heads_bytes(heads if not head else {KEY: head}))
     return folder
+
+
+@pytest.fixture
+def permissions(tmp_path: Path) -> None:
+    """Skips where modes do not bind the user, as root's."""
+    probe = tmp_path / "probe"
+    probe.write_bytes(b"")
+    probe.chmod(0)
+    try:
+        probe.read_bytes()
+    except PermissionError:
+        return
+    finally:
+        probe.unlink()
+    pytest.skip("this user may read anything")
 
 
 @pytest.mark.parametrize("run", SOUND)
@@ -86,8 +103,7 @@ class TestResolve:
         (tmp_path / event_name(event)).write_bytes(file_bytes(event))
         assert resolve(tmp_path) == tmp_path
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-    def test_no_permission(self, tmp_path: Path) -> None:
+    def test_no_permission(self, tmp_path: Path, permissions: None) -> None:
         folder = write(tmp_path / "pas", make_chain(2))
         folder.chmod(0)
         try:
@@ -157,8 +173,30 @@ class TestReading:
         os.mkfifo(folder / "a_b_c_1-2.json")
         assert [f.kind for f in verify_folder(folder).findings] == ["unreadable"]
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-    def test_an_unreadable_event_is_not_a_broken_chain(self, tmp_path: Path) -> None:
+        (folder / HEADS_FILE).unlink()
+        os.mkfifo(folder / HEADS_FILE)
+        assert "head_unreadable" in {f.kind for f in verify_folder(folder).findings}
+
+    def test_a_listing_that_misses_what_a_copier_just_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chain = make_chain(4)
+        folder = write(tmp_path, chain)
+        real, calls = os.scandir, []
+
+        @contextmanager
+        def hasty(path: Path) -> Iterator[list[os.DirEntry[str]]]:
+            calls.append(path)
+            with real(path) as entries:
+                hidden = event_name(chain[2]) if len(calls) == 1 else ""
+                yield [e for e in entries if e.name != hidden]
+
+        monkeypatch.setattr(os, "scandir", hasty)
+        assert list(verify_folder(folder).all_findings()) == []
+
+    def test_an_unreadable_event_is_not_a_broken_chain(
+        self, tmp_path: Path, permissions: None
+    ) -> None:
         chain = make_chain(2)
         folder = write(tmp_path, chain)
         (folder / event_name(chain[0])).chmod(0)

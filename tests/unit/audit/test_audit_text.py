@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bronze_tui.domain.text import safe_text
@@ -26,6 +26,7 @@ def test_shown(text: str, shown: str) -> None:
     assert safe_text(text) == shown
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_no_control_and_no_direction_mark_is_left(text: str) -> None:
     shown = safe_text(text)

@@ -151,6 +151,19 @@ def test_warnings_of_keys_without_effect() -> None:
     ]
 
 
+def test_what_this_version_cannot_do_is_warned_of() -> None:
+    lines = warned(
+        set(),
+        catalog={"postgres_dsn": "postgres://u:hush@h/d"},
+        pas={"enabled": True, "endpoint": "https://h/e"},
+    )
+    assert [line.partition(": this version")[0] for line in lines] == [
+        "catalog.postgres_dsn",
+        "pas.endpoint",
+    ]
+    assert "hush" not in "".join(lines)
+
+
 def test_url_takes_precedence_over_the_other_keys() -> None:
     given = {"source.s3_bucket", "source.s3_region"}
     source = {"mode": "s3", "url": "s3://b", "s3_bucket": "c", "s3_region": "r"}

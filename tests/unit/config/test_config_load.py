@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -279,14 +280,14 @@ def test_era_entries_need_their_names(write: Write) -> None:
 
 def test_files_others_may_read_should_hold_no_password(write: Write) -> None:
     path = write(LOCAL + "catalog: {postgres_dsn: 'postgres://u:hush@h/d'}\n")
-    assert load(path, (), {}).warnings == ()
+    said = "others may read it and it holds catalog.postgres_dsn"
+    assert said not in "".join(load(path, (), {}).warnings)
     path.chmod(0o640)
-    (warning,) = load(path, (), {}).warnings
-    assert "others may read it and it holds catalog.postgres_dsn" in warning
-    assert "hush" not in warning
+    assert said in "".join(load(path, (), {}).warnings)
+    assert "hush" not in "".join(load(path, (), {}).warnings)
     path = write(LOCAL + "catalog: {postgres_dsn: 'postgres://user@h/d'}\n")
     path.chmod(0o644)
-    assert load(path, (), {}).warnings == ()
+    assert said not in "".join(load(path, (), {}).warnings)
 
 
 def test_loaded_is_frozen(write: Write) -> None:
@@ -297,16 +298,22 @@ def test_loaded_is_frozen(write: Write) -> None:
         loaded.settings.copier_id = "x"
 
 
+def assert_loads_or_is_refused(path: Path, *sets: str) -> None:
+    refused = None
+    try:
+        load(path, ["source.url=/lake", *sets], {})
+    except ConfigError as error:
+        refused = error
+    assert refused is None or refused.problems
+
+
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_load_or_are_refused(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
     path.write_bytes(data)
-    try:
-        load(path, ["source.url=/lake"], {})
-    except ConfigError as error:
-        assert error.problems
+    assert_loads_or_is_refused(path)
 
 
 SECTIONS = ["era", "eras", "source", "storage", "catalog", "pas", "perf", "active_eras", "plugins"]
@@ -331,11 +338,6 @@ NODES = st.recursive(
 def test_arbitrary_shapes_load_or_are_refused(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object], sets: list[str]
 ) -> None:
-    import json
-
     path = tmp_path_factory.getbasetemp() / "shape.yaml"
     path.write_text(json.dumps(tree), "utf-8")
-    try:
-        load(path, ["source.url=/lake", *sets], {})
-    except ConfigError as error:
-        assert error.problems
+    assert_loads_or_is_refused(path, *sets)

@@ -41,7 +41,7 @@ def test_text_lines_then_the_closing_block(whole: Records) -> None:
     log = [line for line in lines if LINE.match(line)]
     assert len(log) == 6
     assert "level=DEBUG" not in err.getvalue()
-    assert lines[len(log)].startswith("done: 30 ledgers in 3 partitions, 0:06 (5.0 ledgers/s)")
+    assert lines[len(log)].startswith("done: 30 ledgers in 3 partitions, 6.0 s (5.0 ledgers/s)")
     assert out.getvalue() == ""
 
 
@@ -221,7 +221,7 @@ def test_live_display_draws_at_most_four_frames_a_second(whole: Records) -> None
     text = console.file.getvalue()
     assert text.count("bronze ") >= 3
     assert "\x1b[?25h" in text
-    assert text.rstrip().endswith("proves them")
+    assert text.rstrip().endswith("proves the chain")
     assert "done: 30 ledgers in 3 partitions" in text
     assert "in flight" not in text.rpartition("bronze DONE")[2]
 
@@ -273,6 +273,14 @@ def test_final_advice(
     text = final_text(summarise(half))
     assert advice in text
     assert "gap [x]\\x1b" in text
+
+
+def test_final_text_of_a_run_that_never_began(make_finished: Callable[..., Any]) -> None:
+    end = make_finished(outcome="failed", exit_code=2, message="unknown source 'x'")
+    assert final_text(summarise([to_record(end)])).splitlines() == [
+        "FAILED before anything was copied",
+        "  unknown source 'x'",
+    ]
 
 
 @pytest.mark.parametrize(

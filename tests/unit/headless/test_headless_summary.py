@@ -16,6 +16,7 @@ from rich.console import Console
 from bronze_tui.domain.events import (
     KINDS,
     Alert,
+    Coverage,
     PartitionFailed,
     PartitionQuarantined,
     StateChanged,
@@ -66,6 +67,13 @@ def test_fraction_by_ledgers_when_bytes_are_unknown(half: Records) -> None:
     assert summarise(half).fraction is None
 
 
+def test_fraction_moves_between_the_engines_totals(half: Records) -> None:
+    assert summarise(half[:4]).fraction == 0.0
+    assert summarise(half[:5]).fraction == pytest.approx(5 / 30)
+    assert summarise(half[:6]).fraction == pytest.approx(15 / 30)
+    assert summarise(half[:7]).fraction == pytest.approx(15 / 30)
+
+
 def test_the_end_has_the_engines_totals(whole: Records) -> None:
     state = summarise(whole)
     assert (state.state, state.fraction, state.in_flight) == ("done", 1.0, ())
@@ -86,7 +94,9 @@ def test_failures_and_holes(half: Records, make_records: MakeRecords) -> None:
 def test_what_was_said_before_the_start_stays_and_a_new_run_begins_empty(
     half: Records, make_records: MakeRecords
 ) -> None:
-    early = make_records([Alert("warn", "config", "early")])
+    early = make_records([Alert("warn", "config", "early"), Coverage(KEY, ["2-11"], [], "aa", 1)])
+    assert summarise([*early, half[0]]).head == "aa"
+    assert summarise([*early, half[0]]).last_committed_ledger == 11
     state = summarise([*early, *half])
     assert state.notices[0].message == "early"
     assert summarise([*half, *half]).partitions_committed == 1

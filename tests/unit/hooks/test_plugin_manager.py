@@ -10,7 +10,8 @@ import pytest
 
 from bronze_tui.domain.errors import Exit, PluginError, UsageError
 from bronze_tui.domain.events import Alert, PartitionCommitted
-from bronze_tui.hooks.manager import PluginHost, list_plugins, load_plugins
+from bronze_tui.hooks.discovery import list_plugins
+from bronze_tui.hooks.manager import PluginHost, load_plugins
 from bronze_tui.hooks.records import PluginRecord
 
 Install = Callable[..., Path]

@@ -1,6 +1,6 @@
 """Speed and memory of the copier against the floor, in one run; prints a table and JSON.
 
-    python bench/copy.py [--ledgers 4000] [--repeat 3] [--json FILE]
+    python bench/throughput.py [--ledgers 4000] [--repeat 3] [--json FILE]
 
 The lake is made by ``make_archive.py`` of BRONZE_SHARED from a real pubnet ledger, perturbed; where
 that is absent, the demo lake stands in and the figures only compare with each other. These machines
