@@ -13,10 +13,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from bronze_tui.domain.errors import StateError, StoreConflict, StoreError, StoreRefused
+from bronze_tui.domain.errors import (
+    BronzeError,
+    SourceDataError,
+    StateError,
+    StoreConflict,
+    StoreError,
+    StoreRefused,
+)
 from bronze_tui.domain.ledger import LedgerFacts, LedgerRange
 from bronze_tui.domain.partition import Links, Manifest, TableFile
-from bronze_tui.engine.check import LedgerChecker, check_batch_bounds
+from bronze_tui.engine.check import SOURCE_TODO, LedgerChecker, check_batch_bounds
 from bronze_tui.engine.context import PRODUCER, BuildProgress, BuildStopped, Built, EraContext
 from bronze_tui.engine.existing import find_existing
 from bronze_tui.engine.fetch import ByteBudget, FetchClock, ReadAhead
@@ -79,7 +86,7 @@ class PartitionBuild:
             SourceError, StoreError, StateError: nothing was committed. BuildStopped.
         """
         existing = find_existing(self._context, self._partition)
-        if existing is not None:
+        if existing is not None and self._is_at_source(existing):
             return existing
         context = self._context
         schema = raw_schema(context.era)
@@ -93,6 +100,24 @@ class PartitionBuild:
                 return self._store(staged, written, intent.created_at, writer)
         finally:
             staged.unlink(missing_ok=True)
+
+    def _is_at_source(self, existing: Built) -> bool:
+        """Whether the source still has these ledgers: they are linked, so the last one tells.
+
+        Without this, what was built from a source that was wrong would stand for ever.
+        """
+        source, last = self._context.source, self._partition.end
+        for ref in source.batches(LedgerRange(last, last)):
+            data = source.read(ref)
+            try:
+                raw = data if source.codec == "none" else self._bench.frames.read(data)
+                for facts in iter_ledgers(raw, self._bench.reader):
+                    if facts.sequence == last:
+                        return facts.ledger_hash.hex() == existing.links.last_hash
+            except Exception as error:
+                _place(error, ref)
+                raise
+        return False
 
     def _write(self, staged: Path, created_at: str) -> WrittenFile:
         era = self._context.era
@@ -288,5 +313,7 @@ def _place(error: Exception, ref: BatchRef) -> None:
     """Name the object in errors of layers that only see bytes."""
     if isinstance(error, BuildStopped):
         return
-    if hasattr(error, "where") and not error.where:
-        error.where = ref.key
+    if isinstance(error, BronzeError):
+        error.where = error.where or ref.key
+        if isinstance(error, SourceDataError):
+            error.todo = error.todo or SOURCE_TODO

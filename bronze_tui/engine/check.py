@@ -8,7 +8,7 @@ from bronze_tui.domain.errors import LedgerMismatch, LinkError
 from bronze_tui.domain.ledger import LedgerFacts, LedgerRange
 from bronze_tui.hooks.contracts import BatchRef
 
-_SOURCE_TODO = "the object at the source is wrong; compare it with another lake, then run again"
+SOURCE_TODO = "the object at the source is wrong; compare it with another lake, then run again"
 
 
 class LedgerChecker:
@@ -36,7 +36,7 @@ class LedgerChecker:
             raise LedgerMismatch(
                 f"holds ledger {facts.sequence} where {self.expected} belongs",
                 where=ref.key,
-                todo=_SOURCE_TODO,
+                todo=SOURCE_TODO,
             )
         computed = hashlib.sha256(header).digest()
         if computed != facts.ledger_hash:
@@ -44,14 +44,14 @@ class LedgerChecker:
                 f"header hash {facts.ledger_hash.hex()} is not SHA-256 of the header"
                 f" ({computed.hex()})",
                 where=where,
-                todo=_SOURCE_TODO,
+                todo=SOURCE_TODO,
             )
         self._check_link(where, facts)
         if facts.tx_count != facts.tx_set_count:
             raise LedgerMismatch(
                 f"has {facts.tx_set_count} transactions in its set but {facts.tx_count} results",
                 where=where,
-                todo=_SOURCE_TODO,
+                todo=SOURCE_TODO,
             )
         self._previous_hash = facts.ledger_hash
         self.expected += 1
@@ -64,7 +64,7 @@ class LedgerChecker:
                 f"previous-ledger hash {facts.previous_ledger_hash.hex()} is not the hash"
                 f" {self._previous_hash.hex()} of ledger {facts.sequence - 1}",
                 where=where,
-                todo=_SOURCE_TODO,
+                todo=SOURCE_TODO,
             )
 
 
@@ -79,5 +79,5 @@ def check_batch_bounds(ref: BatchRef, start: int, end: int) -> None:
         raise LedgerMismatch(
             f"batch holds ledgers {start}-{end}, its name says {first}-{ref.last}",
             where=ref.key,
-            todo=_SOURCE_TODO,
+            todo=SOURCE_TODO,
         )

@@ -107,6 +107,10 @@ class Committer:
             f" {partition.start - 1} there with the committed one",
         )
 
+    def links(self, built: Built) -> bool:
+        """Whether the partition follows the chain's ledgers, as far as they are known."""
+        return self._hash_before(built.partition) in (None, built.links.first_previous_hash)
+
     def _hash_before(self, partition: LedgerRange) -> str | None:
         if self.head is not None and self.head.partition.end == partition.start - 1:
             return self.head.last_ledger_hash

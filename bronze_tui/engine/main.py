@@ -13,7 +13,7 @@ from typing import Any
 from bronze_tui import __version__
 from bronze_tui.config.load import Loaded
 from bronze_tui.config.redact import redact
-from bronze_tui.domain.errors import BronzeError, Exit
+from bronze_tui.domain.errors import BronzeError, Exit, PluginError
 from bronze_tui.domain.events import (
     Alert,
     EngineEvent,
@@ -71,6 +71,7 @@ class EngineProcess:
         self._listener = listener
         self._host: PluginHost | None = None
         self._journal: Journal | None = None
+        self._plugin_error: PluginError | None = None
         self.control = RunControl(engine_options(loaded.settings, flags).workers)
 
     def run(self) -> RunFinished:
@@ -108,11 +109,19 @@ class EngineProcess:
         tune_allocator(self.control.workers)
         opened = Opened(settings, self._flags, self._host, stack, self._say)
         opened.open_eras()
-        engine = Engine(opened.eras, opened.options, self.control, self._say, opened.beat)
+
+        def beat() -> None:
+            if self._plugin_error is not None:
+                raise self._plugin_error
+            opened.beat()
+
+        engine = Engine(opened.eras, opened.options, self.control, self._say, beat)
         server = ControlServer(state_dir, run_id, handler(self.control, engine.status))
         socket = server.start().socket
         stack.callback(server.close)
         self._say(self._started(opened, run_id, state_dir, socket))
+        for coverage in opened.coverage:
+            self._say(coverage)
         return engine.run()
 
     def _started(self, opened: Opened, run_id: str, state_dir: Path, socket: str) -> RunStarted:
@@ -153,7 +162,12 @@ class EngineProcess:
             self._journal.emit(event)
         hook = _NOTIFIED.get(type(event))
         if hook is not None and self._host is not None:
-            self._host.notify(hook, event)
+            try:
+                self._host.notify(hook, event)
+            except PluginError as error:
+                # Raised between the steps of a commit, it would tear them apart: the run halts at
+                # its next beat instead.
+                self._plugin_error = error
 
     def _give_up(self, error: BronzeError) -> RunFinished:
         """The run could not begin: say why and close the journal properly."""

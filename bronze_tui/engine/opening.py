@@ -125,6 +125,7 @@ class Opened:
         self.source = self._open_source()
         self.store = self._open_store()
         self.eras: list[EraRun] = []
+        self.coverage: list[Coverage] = []
 
     def beat(self) -> None:
         """Keep locks alive.
@@ -149,7 +150,7 @@ class Opened:
         eras = settings.active()
         layouts = [Layout(settings.storage.prefix, era) for era in eras]
         for layout in layouts:
-            self._lock(layout, owner)
+            self._lock(layout)
         self.store.clean()
         catalog = Catalog(settings.catalog_path())
         self._stack.callback(catalog.close)
@@ -191,8 +192,8 @@ class Opened:
             raise PluginError(text, todo="leave pas.endpoint empty, or set pas.strict: false")
         self._say(Alert("warn", "audit", text, "they stay in the outbox, undelivered"))
 
-    def _lock(self, layout: Layout, owner: str) -> None:
-        lock = self.store.lock(f"{layout.root}_lock", owner)
+    def _lock(self, layout: Layout) -> None:
+        lock = self.store.lock(f"{layout.root}_lock", self._settings.copier_id)
         self._stack.callback(lock.release)
         self._locks.append(lock)
 
@@ -223,7 +224,7 @@ class Opened:
         rows = catalog.rows(era.chain_key)
         committed = [row.partition for row in rows]
         holes = tuple(h for h in inventory.holes if h not in committed)
-        self._say(
+        self.coverage.append(
             Coverage(
                 chain_key=era.chain_key,
                 committed=merged(committed),

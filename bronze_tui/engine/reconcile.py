@@ -5,7 +5,7 @@ go on over damage. Nothing that was announced is ever overwritten here."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def reconcile(
     """
     inventory = take_inventory(context)
     rows = context.catalog.rows(context.chain_key)
-    announced = _announced(context, backup, rows)
+    announced = _announced(context, backup, rows, inventory.holes)
     _check_rows(context, inventory, rows)
     _restore_holes(context, inventory)
     committer.queue_unfiled(_rows_to_file(rows, announced, backup))
@@ -118,11 +118,16 @@ def _named_ranges(context: EraContext, folder: str) -> dict[LedgerRange, str]:
     return found
 
 
-def _announced(context: EraContext, backup: Path | None, rows: list[ChainRow]) -> Announced:
+def _announced(
+    context: EraContext,
+    backup: Path | None,
+    rows: list[ChainRow],
+    holes: Sequence[LedgerRange],
+) -> Announced:
     """Events on disk by range; the catalog's chain and the files' must be one chain."""
     if backup is None or not backup.is_dir():
         return {}
-    events = read_backup(backup, context.chain_key)
+    events = read_backup(backup, context.chain_key, holes=holes)
     known = {row.event_hash for row in rows}
     tail = rows[-1].event_hash if rows else ""
     for name, _data, event in events:
@@ -281,7 +286,10 @@ def _adopt(
                 todo=NEW_VERSION,
             )
         return None
-    committer.adopt(built, announced.get(partition))
+    event = announced.get(partition)
+    if event is None and not committer.links(built):
+        return None  # never announced: the builder compares it with the source
+    committer.adopt(built, event)
     return partition
 
 

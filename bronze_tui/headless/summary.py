@@ -289,7 +289,7 @@ def _failed(state: RunSummary, event: PartitionFailed) -> RunSummary:
 
 def _quarantined(state: RunSummary, event: PartitionQuarantined) -> RunSummary:
     text = f"partition {event.partition} is declared a hole: {event.reason}"
-    state = _notice(state, "error", "partition", text, "fill it later with 'bronze repair'")
+    state = _notice(state, "error", "partition", text, "fill it later with 'bronze run --repair'")
     return replace(
         _drop(state, event.chain_key, event.partition),
         partitions_quarantined=state.partitions_quarantined + 1,
