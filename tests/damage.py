@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import struct
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 
 from copying import Run, Site, digests
@@ -23,6 +24,8 @@ from bronze_tui.xdr.header import LedgerReader
 RANGES = ["2-5", "6-9", "10-13", "14-17"]
 BATCH_HEAD = 12
 """Bytes before the first ledger of a batch: first, last and count."""
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _VECTOR_OF_ONE = struct.pack(">III", 16, 1, 1)
 _CONTRACT_DATA_KEY = struct.pack(">II", 6, 1) + bytes(32)
@@ -85,10 +88,15 @@ def set_word(data: bytes, offset: int, value: int) -> bytes:
 
 def bomb(blocks: int) -> bytes:
     """A zstd frame of ``blocks`` repeated 128 KiB blocks: four bytes each, no size declared."""
-    block = 1 | (1 << 17) << 3  # set below: type 1 is "repeat one byte"
-    repeat = (1 << 1 | (1 << 17) << 3).to_bytes(3, "little") + b"\0"
-    last = (block | 1 << 1).to_bytes(3, "little") + b"\0"
-    return b"\x28\xb5\x2f\xfd\x00\x58" + repeat * (blocks - 1) + last
+    repeat = 1 << 1 | (1 << 17) << 3
+    last = repeat | 1
+    body = [(repeat.to_bytes(3, "little") + b"\0") * (blocks - 1), last.to_bytes(3, "little")]
+    return b"".join((ZSTD_MAGIC, b"\x00\x58", *body, b"\0"))
+
+
+def five_terabytes() -> bytes:
+    """A zstd frame that declares five terabytes and holds nothing."""
+    return ZSTD_MAGIC + b"\xe0" + (5 << 40).to_bytes(8, "little") + b"\x01\0\0"
 
 
 def lying_frame(data: bytes, declared: int) -> bytes:
@@ -104,6 +112,15 @@ def lying_frame(data: bytes, declared: int) -> bytes:
 def deep(data: bytes) -> bytes:
     """The V1 ledger with an evicted key of 100,000 nested vectors."""
     return data[:-8] + struct.pack(">I", 1) + _CONTRACT_DATA_KEY + _VECTOR_OF_ONE * 100_000
+
+
+def reforge(data: bytes) -> bytes:
+    """Another ledger of the same sequence and parent: one header bit turned, the hash renewed."""
+    ledger = LedgerReader().read(data, BATCH_HEAD)
+    forged = bytearray(flip(data, ledger.header_end - 20))
+    header = forged[ledger.header_start : ledger.header_end]
+    forged[ledger.header_start - 32 : ledger.header_start] = sha256(header).digest()
+    return bytes(forged)
 
 
 def without_a_result(data: bytes) -> bytes:
@@ -184,3 +201,41 @@ def strays(site: Site) -> list[str]:
         for name in names
         if name.startswith(".") or ".tmp" in name or "staging" in folder
     ]
+
+
+def put(data: bytes) -> Callable[[Path], None]:
+    """Other bytes in the file's place."""
+
+    def act(path: Path) -> None:
+        path.chmod(0o644)
+        path.write_bytes(data)
+
+    return act
+
+
+def halve(path: Path) -> None:
+    put(path.read_bytes()[: path.stat().st_size // 2])(path)
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+BAD_BYTES = {"empty": put(b""), "garbage": put(b"\x00\xffgarbage" * 20), "truncated": halve}
+
+
+def everything(site: Site) -> dict[str, str]:
+    """What no run may change: output, without the lock's leftovers, and audit events."""
+    return digests(site.data) | digests(site.pas)
+
+
+def check_halted(site: Site, run: Run, path: Path, *words: str) -> None:
+    """Exit 5, the file by name, what to do, and nothing was begun."""
+    assert run.code == 5, run.finished.message
+    assert run.finished.outcome == "halted"
+    for word in (path.name, *words):
+        assert word in run.finished.message, run.finished.message
+    assert "defect" not in run.finished.message
+    [alert] = [r for r in run.of("alert") if r["level"] == "error"]
+    assert alert["todo"], alert
+    assert run.of("partition_started") == []

@@ -6,6 +6,7 @@ acknowledged survives a power cut.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -49,7 +50,11 @@ class Catalog:
         )
         with self._guard():
             self._connection = self._engine.connect()
-            self._open(read_only)
+            try:
+                self._open(read_only)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Close the connection; idempotent."""
@@ -66,6 +71,8 @@ class Catalog:
         if broken != "ok":
             raise StateError(f"catalog is damaged ({broken})", where=str(self._path), todo=REBUILD)
         if not read_only:
+            # One transaction: a crash leaves no table without its indexes.
+            run("BEGIN IMMEDIATE")
             s.metadata.create_all(self._connection)
             run(s.COVERAGE_VIEW)
             self._check_version()
@@ -98,16 +105,26 @@ class Catalog:
             ) from error
         except SQLAlchemyError as error:
             raise _people_error(error, where) from error
+        except (ValueError, TypeError, OverflowError) as error:
+            # Text that is no UTF-8, a range that is none: values that only damage leaves.
+            raise StateError(f"catalog is damaged ({error})", where=where, todo=REBUILD) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         with self._guard():
             try:
+                # Immediate: what is read here must still hold when it is written.
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.commit()
             except BaseException:
-                self._connection.rollback()
+                self._roll_back()
                 raise
+
+    def _roll_back(self) -> None:
+        """SQLAlchemy forgets a transaction whose commit failed, while SQLite may still hold it."""
+        self._connection.rollback()
+        self._connection.connection.rollback()
 
     def take_lease(self, chain_key: str, owner: str) -> int:
         """Note a new owner of the chain; its epoch, one more than the last."""
@@ -258,45 +275,59 @@ class Catalog:
                 where=str(self._path),
                 todo="another writer was here; run bronze verify",
             )
+        self._check_place(c, row.chain_key, row.partition)
+
+    def check_place(self, chain_key: str, partition: LedgerRange) -> None:
+        """Whether a partition may be committed next, asked before its commit record is made.
+
+        Raises:
+            StateError: it overlaps another, or leaves ledgers out.
+        """
+        with self._transaction() as c:
+            self._check_place(c, chain_key, partition)
+
+    def _check_place(self, c: sa.Connection, chain_key: str, partition: LedgerRange) -> None:
         overlap = c.execute(
             sa.select(s.chain.c.ledger_start, s.chain.c.ledger_end)
-            .where(same)
-            .where(s.chain.c.ledger_start <= row.partition.end)
-            .where(s.chain.c.ledger_end >= row.partition.start)
+            .where(s.chain.c.chain_key == chain_key)
+            .where(s.chain.c.ledger_start <= partition.end)
+            .where(s.chain.c.ledger_end >= partition.start)
             .limit(1)
         ).first()
         if overlap is not None:
             raise StateError(
-                f"partition {row.partition} overlaps {overlap[0]}-{overlap[1]}",
+                f"partition {partition} overlaps {overlap[0]}-{overlap[1]}",
                 where=str(self._path),
-                todo="a committed ledger is never committed again",
+                todo="a committed ledger is never committed again; was era.ledger_start changed?",
             )
-        self._check_contiguous(c, row)
+        self._check_contiguous(c, chain_key, partition)
 
-    def _check_contiguous(self, c: sa.Connection, row: ChainRow) -> None:
+    def _check_contiguous(self, c: sa.Connection, chain_key: str, partition: LedgerRange) -> None:
         """The next ledgers, or behind declared holes, or into one of them."""
         end = c.execute(
-            sa.select(sa.func.max(s.chain.c.ledger_end)).where(s.chain.c.chain_key == row.chain_key)
+            sa.select(sa.func.max(s.chain.c.ledger_end)).where(s.chain.c.chain_key == chain_key)
         ).scalar()
         holes = c.execute(
             sa.select(s.holes.c.ledger_start, s.holes.c.ledger_end)
-            .where(s.holes.c.chain_key == row.chain_key)
+            .where(s.holes.c.chain_key == chain_key)
             .order_by(s.holes.c.ledger_start)
         ).all()
-        start = row.partition.start
-        if (
-            end is None
-            or start == end + 1
-            or (start, row.partition.end) in {tuple(h) for h in holes}
-        ):
+        start = partition.start
+        if end is None or start == end + 1 or (start, partition.end) in {tuple(h) for h in holes}:
             return
+        if start <= end:
+            raise StateError(
+                f"partition {partition} lies before ledger {end}, which is committed",
+                where=str(self._path),
+                todo="was era.ledger_start changed? use the dataset's own",
+            )
         reached = end
         for hole_start, hole_end in holes:
             if hole_start == reached + 1:
                 reached = hole_end
         if start != reached + 1:
             raise StateError(
-                f"partition {row.partition} leaves ledgers {reached + 1} to {start - 1} out",
+                f"partition {partition} leaves ledgers {reached + 1} to {start - 1} out",
                 where=str(self._path),
                 todo="a hole must be declared before the chain goes on behind it",
             )
@@ -391,30 +422,30 @@ class Catalog:
 
 
 def _connect(uri: str) -> Any:
-    import sqlite3
-
-    return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False, isolation_level=None)
 
 
 def _people_error(error: SQLAlchemyError, where: str) -> BronzeError:
     cause = str(getattr(error, "orig", error)).strip()
-    low = cause.lower()
-    if "locked" in low or "busy" in low:
+    # By code: a damaged catalog puts any word into the text.
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(
             "another process holds the catalog",
             where=where,
             todo="stop it, or use another state folder",
         )
-    if (
-        "disk is full" in low
-        or "full" in low.split()
-        or "readonly" in low
-        or "unable to open" in low
-    ):
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return StoreRefused(
             f"catalog cannot be written ({cause})",
             where=where,
             todo="free space or fix permissions, then run again",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreRefused(
+            f"the disk failed under the catalog ({cause})",
+            where=where,
+            todo="check the disk, then run again",
         )
     if isinstance(error, DatabaseError):
         return StateError(f"catalog is damaged ({cause})", where=where, todo=REBUILD)

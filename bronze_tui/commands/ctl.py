@@ -12,7 +12,7 @@ from bronze_tui.commands._options import config_options
 from bronze_tui.journal.wire import COMMANDS, MAX_WORKERS
 
 _SAID = {
-    "pause": "pausing: builds under way go on, no new partition is begun",
+    "pause": "pausing: builders wait at their next ledger, what is built is still committed",
     "resume": "resumed",
     "drain": "draining: what is under way is committed, then the run ends",
     "stop": "stopping: builds under way are given up, nothing is half committed",

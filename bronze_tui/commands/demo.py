@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,7 @@ def command(folder: Path, no_tui: bool, as_json: bool, ledgers: int) -> int:  # 
         RunFlags(),
         PluginSwitches(),
         as_json=as_json,
-        next_step="below",
+        next_step="see below",
     )
     if code != Exit.OK:
         return code
@@ -106,16 +108,26 @@ def _next_steps(folder: Path, config: Path) -> str:
     table = folder / "data" / "bronze" / "demo" / "first" / "v1" / "ledgers_lcm_raw"
     sample = next((folder / "lake").glob("*/*.xdr.zst"))
     q = shlex.quote
+    bronze = q(_own_name())
     query = f"select ledger_sequence, close_time, tx_count from '{table}/*/*.parquet' order by 1"  # noqa: S608
     return f"""\
 Look at what was made:
-  bronze status --config {q(str(config))}
-  bronze verify {q(str(folder))}
-  bronze ledger {q(str(sample))}
+  {bronze} status --config {q(str(config))}
+  {bronze} verify {q(str(folder))}
+  {bronze} ledger {q(str(sample))}
   ls {q(str(table))}
 Query it with any Parquet reader, for instance DuckDB:
   {query};
-Run it again, everything is done: bronze run --config {q(str(config))}"""
+Run it again, everything is done: {bronze} run --config {q(str(config))}"""
+
+
+def _own_name() -> str:
+    """How this command is called from here: by name where the shell finds it, else by path."""
+    found = shutil.which("bronze")
+    called = Path(sys.argv[0])
+    if called.name != "bronze" or (found and Path(found).resolve() == called.resolve()):
+        return "bronze"
+    return str(called)
 
 
 def _say(text: str, *, quiet: bool) -> None:

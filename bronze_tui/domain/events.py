@@ -199,7 +199,7 @@ class Throughput(EngineEvent):
     source_bytes_per_second: float
     eta_seconds: float | None
     limited_by: str
-    """source, decode, encode, store, commit, workers, or nothing."""
+    """source, decode, encode, store, commit, or nothing."""
     state: str
     """running, paused, draining, stopping, at_tip, halted."""
     workers: int

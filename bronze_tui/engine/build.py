@@ -24,6 +24,7 @@ from bronze_tui.domain.errors import (
 from bronze_tui.domain.ledger import LedgerFacts, LedgerRange
 from bronze_tui.domain.partition import Links, Manifest, TableFile
 from bronze_tui.engine.check import SOURCE_TODO, LedgerChecker, check_batch_bounds
+from bronze_tui.engine.compare import source_contradicts
 from bronze_tui.engine.context import PRODUCER, BuildProgress, BuildStopped, Built, EraContext
 from bronze_tui.engine.existing import find_existing
 from bronze_tui.engine.fetch import ByteBudget, FetchClock, ReadAhead
@@ -86,7 +87,7 @@ class PartitionBuild:
             SourceError, StoreError, StateError: nothing was committed. BuildStopped.
         """
         existing = find_existing(self._context, self._partition)
-        if existing is not None and self._is_at_source(existing):
+        if existing is not None and not source_contradicts(self._context, existing):
             return existing
         context = self._context
         schema = raw_schema(context.era)
@@ -100,24 +101,6 @@ class PartitionBuild:
                 return self._store(staged, written, intent.created_at, writer)
         finally:
             staged.unlink(missing_ok=True)
-
-    def _is_at_source(self, existing: Built) -> bool:
-        """Whether the source still has these ledgers: they are linked, so the last one tells.
-
-        Without this, what was built from a source that was wrong would stand for ever.
-        """
-        source, last = self._context.source, self._partition.end
-        for ref in source.batches(LedgerRange(last, last)):
-            data = source.read(ref)
-            try:
-                raw = data if source.codec == "none" else self._bench.frames.read(data)
-                for facts in iter_ledgers(raw, self._bench.reader):
-                    if facts.sequence == last:
-                        return facts.ledger_hash.hex() == existing.links.last_hash
-            except Exception as error:
-                _place(error, ref)
-                raise
-        return False
 
     def _write(self, staged: Path, created_at: str) -> WrittenFile:
         era = self._context.era

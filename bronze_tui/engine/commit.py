@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bronze_tui.audit.canonical import file_bytes
-from bronze_tui.audit.event import new_event, parse_event
+from bronze_tui.audit.event import new_event
 from bronze_tui.catalog.records import ChainRow, Origin
 from bronze_tui.domain.audit import AuditEvent, EventTable
 from bronze_tui.domain.checkpoint import Checkpoint
@@ -27,11 +28,15 @@ from bronze_tui.domain.files import replace
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.domain.partition import CommitRecord
 from bronze_tui.engine.context import PRODUCER, Built, EraContext
+from bronze_tui.engine.outbox import outbox_event
 from bronze_tui.hooks.contracts import Emitter
 
 
 class Committer:
     """The only writer of an era's chain.
+
+    ``head`` is the chain's last link, ``last`` the one of the highest ledgers: they differ behind
+    a hole that was filled late.
 
     Args:
         emitters: where audit events go; empty when ``pas.enabled`` is false, then events wait in
@@ -54,6 +59,9 @@ class Committer:
         self._say = say
         self._unfiled: list[ChainRow] = []
         self.head: ChainRow | None = context.catalog.head(context.chain_key)
+        self.last: ChainRow | None = max(
+            context.catalog.rows(context.chain_key), key=_end, default=None
+        )
         self.edge_hash: str | None = None
         self.checkpoint_failed = False
 
@@ -72,6 +80,16 @@ class Committer:
         """Events that still have no durable file."""
         return len(self._unfiled)
 
+    def status(self) -> dict[str, Any]:
+        """Figures of the chain for the control socket."""
+        return {
+            "chain_key": self.chain_key,
+            "last_ledger": None if self.last is None else self.last.partition.end,
+            "events": 0 if self.head is None else self.head.seq + 1,
+            "head": "" if self.head is None else self.head.event_hash,
+            "unfiled": self.unfiled,
+        }
+
     def queue_unfiled(self, rows: list[ChainRow]) -> None:
         """Events of earlier runs that must be filed first."""
         self._unfiled.extend(rows)
@@ -85,6 +103,8 @@ class Committer:
         """
         begin = time.perf_counter()
         self.check_link(built.partition, built.links.first_previous_hash)
+        self._check_link_after(built)
+        self._context.catalog.check_place(self.chain_key, built.partition)
         record, checksum = self._create_record(built)
         row = self.link(record, checksum)
         self._say_committed(record, row, time.perf_counter() - begin, recovered=False)
@@ -106,6 +126,21 @@ class Committer:
             todo="the source changed or forked since; compare ledger"
             f" {partition.start - 1} there with the committed one",
         )
+
+    def _check_link_after(self, built: Built) -> None:
+        """A partition that fills a hole must also carry what was committed behind it."""
+        partition, last_hash = built.partition, built.links.last_hash
+        if self.last is None or self.last.partition.end < partition.start:
+            return
+        for row in self._context.catalog.rows(self._context.chain_key):
+            if row.partition.start == partition.end + 1 and row.first_previous_hash != last_hash:
+                raise LinkError(
+                    f"hash {last_hash} of ledger {partition.end} is not the previous-ledger hash"
+                    f" {row.first_previous_hash} of committed ledger {row.partition.start}",
+                    where=str(partition),
+                    todo="the source changed or forked since; compare its ledgers there with"
+                    " another lake",
+                )
 
     def links(self, built: Built) -> bool:
         """Whether the partition follows the chain's ledgers, as far as they are known."""
@@ -177,6 +212,7 @@ class Committer:
         )
         context.catalog.commit(context.dataset_id, record, row, self._origin(record), context.epoch)
         self.head = row
+        self.last = max(self.last or row, row, key=_end)
         self._unfiled.append(row)
         self.file_events()
         self.save_checkpoint()
@@ -228,7 +264,7 @@ class Committer:
             return
         while self._unfiled:
             row = self._unfiled[0]
-            event = parse_event(row.event, where=f"catalog, event {row.seq}")
+            event = outbox_event(row)
             try:
                 for emitter in self._emitters:
                     emitter.emit(row.event, event)
@@ -265,9 +301,9 @@ class Committer:
 
     def save_checkpoint(self) -> None:
         """Step S8: the checkpoint is a cache, so a failure is told and does not stop the run."""
-        if not self._context.options.checkpoint_enabled or self.head is None:
+        if not self._context.options.checkpoint_enabled or self.last is None:
             return
-        era, row = self._context.era, self.head
+        era, row = self._context.era, self.last
         checkpoint = Checkpoint(
             copier_id=self._context.options.copier_id,
             network=era.network,
@@ -332,8 +368,13 @@ class Committer:
                     todo="restore the announced file, or start a new version_label",
                 )
         self.check_link(built.partition, built.links.first_previous_hash)
+        self._context.catalog.check_place(self.chain_key, built.partition)
         record, checksum = self._create_record(built)
         self.recover(record, checksum, event)
+
+
+def _end(row: ChainRow) -> int:
+    return row.partition.end
 
 
 def _sha256(data: bytes) -> str:

@@ -92,7 +92,7 @@ class RunControl:
             raise UsageError(f"workers must be 1 to {MAX_WORKERS}, not {workers}")
         with self.changed:
             self.workers = workers
-            self._note(f"workers {workers}", by)
+            self._note("workers", by, str(workers))
 
     def check(self) -> None:
         """Called by builders at every ledger: waits while paused.

@@ -21,34 +21,26 @@ _CHUNK = 4 * 1024 * 1024
 def find_existing(context: EraContext, partition: LedgerRange) -> Built | None:
     """The partition as it stands in the store, when its manifest and every byte of its file agree
     and its rows are whole and linked; None otherwise, so that it is built again."""
-    key = context.layout.manifest(context.table, partition)
     try:
-        data = context.store.get(key)
-    except FileNotFoundError:
-        return None
-    try:
-        manifest = Manifest.from_json(data, context.era, where=key)
-        return _check(context, partition, manifest, data)
+        return read_existing(context, partition)
     except StateError:
         return None
 
 
-def _check(
-    context: EraContext, partition: LedgerRange, manifest: Manifest, data: bytes
-) -> Built | None:
-    tables = {t.table: t for t in manifest.tables}
-    table = tables.get(context.table)
-    if table is None or manifest.partition != partition or table.row_count != len(partition):
-        return None
-    key = context.layout.parquet(context.table, partition)
-    if table.file != context.layout.file_name(partition):
-        return None
-    found = context.store.head(key)
-    if found is None or found.size != table.byte_size:
-        return None
-    if file_checksum(context, key) != table.checksum:
-        return None
-    content = content_of(context, key, partition)
+def read_existing(context: EraContext, partition: LedgerRange) -> Built:
+    """The same, for those who must say why it is not whole.
+
+    Raises:
+        StateError: what is missing or wrong.
+    """
+    key = context.layout.manifest(context.table, partition)
+    try:
+        data = context.store.get(key)
+    except FileNotFoundError:
+        raise StateError("the manifest is missing", where=context.store.uri(key)) from None
+    manifest = Manifest.from_json(data, context.era, where=context.store.uri(key))
+    table = _table(context, partition, manifest)
+    content = _content(context, partition, table)
     return Built(
         context=context,
         partition=partition,
@@ -67,6 +59,33 @@ def _check(
         writer=manifest.writer,
         reused=True,
     )
+
+
+def _table(context: EraContext, partition: LedgerRange, manifest: Manifest) -> TableFile:
+    """What the manifest says of the partition's one file."""
+    where = context.store.uri(context.layout.parquet(context.table, partition))
+    table = {t.table: t for t in manifest.tables}.get(context.table)
+    if table is None or manifest.partition != partition:
+        raise StateError("its manifest is of something else", where=where)
+    if table.file != context.layout.file_name(partition):
+        raise StateError(f"its manifest names the file {table.file!r}", where=where)
+    if table.row_count != len(partition):
+        raise StateError(f"it has {table.row_count} rows for {len(partition)} ledgers", where=where)
+    return table
+
+
+def _content(context: EraContext, partition: LedgerRange, table: TableFile) -> FileContent:
+    """What the file holds, when it is the one the manifest speaks of."""
+    key = context.layout.parquet(context.table, partition)
+    where = context.store.uri(key)
+    found = context.store.head(key)
+    if found is None:
+        raise StateError("the file is missing", where=where)
+    if found.size != table.byte_size:
+        raise StateError(f"it has {found.size} bytes of {table.byte_size}", where=where)
+    if file_checksum(context, key) != table.checksum:
+        raise StateError("its SHA-256 is not the manifest's", where=where)
+    return content_of(context, key, partition)
 
 
 def file_checksum(context: EraContext, key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bronze_tui.domain.events import (
     RunFinished,
     RunStarted,
 )
+from bronze_tui.domain.files import sweep
 from bronze_tui.engine.control import RunControl, handler
 from bronze_tui.engine.estimate import source_bytes_left
 from bronze_tui.engine.memory import tune_allocator
@@ -84,6 +85,8 @@ class EngineProcess:
         run_id = secrets.token_hex(4)
         with ExitStack() as stack:
             stack.enter_context(lock_state(state_dir))
+            with suppress(OSError):  # what a killed engine left harms nobody
+                sweep(state_dir)
             self._journal = Journal(state_dir / JOURNAL_NAME, run_id, redact=redact)
             stack.callback(self._journal.close)
             self._journal.subscribe(self._listener)

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,8 @@ from bronze_tui.domain.errors import ConfigError, LockedError, PluginError, Stor
 from bronze_tui.domain.events import Alert, Coverage, EngineEvent
 from bronze_tui.domain.files import make_dirs
 from bronze_tui.domain.layout import RAW_TABLE, Layout
+from bronze_tui.domain.ledger import MAX_LEDGER
+from bronze_tui.domain.refusal import refusal
 from bronze_tui.engine.commit import Committer
 from bronze_tui.engine.context import EngineOptions, EraContext
 from bronze_tui.engine.merge import merged
@@ -100,10 +102,15 @@ def lock_state(state_dir: Path) -> IO[str]:
             where=str(state_dir),
             todo="use bronze ctl status, or give each copier its own checkpoint.dir",
         ) from error
-    file.seek(0)
-    file.truncate()
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
+    try:
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+    except OSError as error:
+        with suppress(OSError):
+            file.close()
+        raise refusal(error, path) from error
     return file
 
 
@@ -159,8 +166,8 @@ class Opened:
         for layout in layouts:
             run = self._open_era(layout, catalog, emitters, owner, edge)
             self.eras.append(run)
-            head = run.committer.head
-            edge = None if head is None else (head.partition.end, head.last_ledger_hash)
+            last = run.committer.last
+            edge = None if last is None else (last.partition.end, last.last_ledger_hash)
 
     def _open_source(self) -> LedgerSource:
         factory = self._host.source(self._settings.source.mode)
@@ -237,6 +244,10 @@ class Opened:
         plan = EraPlan(
             era, position, holes, repair=self._flags.repair, flush=self._flags.flush_partial
         )
+        first = next(iter(plan.partitions(MAX_LEDGER)), None)
+        if first is not None:
+            # Before anything is built: files of a wrong cut would stop the right one.
+            catalog.check_place(era.chain_key, first)
         return EraRun(context, committer, plan)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bronze_tui.audit.backup import read_backup
-from bronze_tui.audit.event import parse_event
+from bronze_tui.audit.folder import read_folder
 from bronze_tui.catalog.records import ChainRow
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.checkpoint import Checkpoint
@@ -19,14 +19,14 @@ from bronze_tui.domain.events import Alert, EngineEvent
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.domain.partition import CommitRecord
 from bronze_tui.engine.commit import Committer
+from bronze_tui.engine.compare import source_contradicts
 from bronze_tui.engine.context import EraContext
-from bronze_tui.engine.existing import file_checksum, find_existing
+from bronze_tui.engine.existing import file_checksum, read_existing
 from bronze_tui.engine.holes import note_hole
+from bronze_tui.engine.outbox import NEW_VERSION, check_rows
 
 Say = Callable[[EngineEvent], None]
 Announced = Mapping[LedgerRange, tuple[bytes, AuditEvent]]
-
-NEW_VERSION = "restore it from a backup, or start a new version_label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def reconcile(
     """
     inventory = take_inventory(context)
     rows = context.catalog.rows(context.chain_key)
-    announced = _announced(context, backup, rows, inventory.holes)
-    _check_rows(context, inventory, rows)
+    announced = _announced(context, committer, backup, rows, inventory.holes)
+    check_rows(context, rows, announced, inventory.commits, inventory.sizes)
     _restore_holes(context, inventory)
     committer.queue_unfiled(_rows_to_file(rows, announced, backup))
     committer.file_events()
@@ -120,6 +120,7 @@ def _named_ranges(context: EraContext, folder: str) -> dict[LedgerRange, str]:
 
 def _announced(
     context: EraContext,
+    committer: Committer,
     backup: Path | None,
     rows: list[ChainRow],
     holes: Sequence[LedgerRange],
@@ -127,7 +128,12 @@ def _announced(
     """Events on disk by range; the catalog's chain and the files' must be one chain."""
     if backup is None or not backup.is_dir():
         return {}
-    events = read_backup(backup, context.chain_key, holes=holes)
+    try:
+        events = read_backup(backup, context.chain_key, holes=holes)
+    except StateError:
+        if not _file_lost(committer, backup, rows):
+            raise
+        events = read_backup(backup, context.chain_key, holes=holes)
     known = {row.event_hash for row in rows}
     tail = rows[-1].event_hash if rows else ""
     for name, _data, event in events:
@@ -143,36 +149,13 @@ def _announced(
     return {event.partition: (data, event) for _name, data, event in events}
 
 
-def _check_rows(context: EraContext, inventory: Inventory, rows: list[ChainRow]) -> None:
-    """Everything the catalog calls committed must still be in the store, whole in size."""
-    for row in rows:
-        key = context.layout.commit_record(row.partition)
-        if row.partition not in inventory.commits:
-            raise StateError(
-                f"commit record of {row.partition} is missing",
-                where=context.store.uri(key),
-                todo=NEW_VERSION,
-            )
-        file = context.layout.parquet(context.table, row.partition)
-        if file not in inventory.sizes:
-            raise StateError(
-                f"file of committed partition {row.partition} is missing",
-                where=context.store.uri(file),
-                todo=NEW_VERSION,
-            )
-        size = _announced_size(row)
-        if inventory.sizes[file] != size:
-            raise StateError(
-                f"file of committed partition {row.partition} has {inventory.sizes[file]} bytes,"
-                f" {size} were committed",
-                where=context.store.uri(file),
-                todo=NEW_VERSION,
-            )
-
-
-def _announced_size(row: ChainRow) -> int:
-    event = parse_event(row.event, where=f"catalog, event {row.seq}")
-    return event.tables[0][1].byte_size
+def _file_lost(committer: Committer, backup: Path, rows: list[ChainRow]) -> bool:
+    """Write event files that are lost or damaged again from the outbox; whether there were any."""
+    found = {item.event.event_hash for item in read_folder(backup).files}
+    lost = [row for row in rows if row.event_hash not in found]
+    committer.queue_unfiled(lost)
+    committer.file_events()
+    return bool(lost)
 
 
 def _restore_holes(context: EraContext, inventory: Inventory) -> None:
@@ -200,12 +183,22 @@ def _rows_to_file(
 def _roll_forward(
     context: EraContext, committer: Committer, inventory: Inventory, announced: Announced
 ) -> None:
-    """From the last link on: commit records first, else whole partitions without one."""
+    """What was announced in chain order, which a late repair of a hole makes another than ledger
+    order; then from the last ledger on: commit records first, else whole partitions without one."""
     committed = {row.partition for row in context.catalog.rows(context.chain_key)}
     holes = {hole.start: hole for hole in inventory.holes}
     by_start = {p.start: p for p in inventory.commits if p not in committed}
-    head = committer.head
-    position = context.era.first_ledger if head is None else head.partition.end + 1
+    for told in (p for p in announced if p not in committed):
+        if by_start.get(told.start) == told:
+            del by_start[told.start]
+            _recover(context, committer, told, inventory.commits[told], announced)
+        elif (
+            inventory.folders.get(told.start) != told
+            or _adopt(context, committer, inventory, told.start, announced) is None
+        ):
+            break
+    last = committer.last
+    position = context.era.first_ledger if last is None else last.partition.end + 1
     while True:
         partition = by_start.pop(position, None)
         if partition is not None:
@@ -237,7 +230,11 @@ def _recover(
     announced: Announced,
 ) -> None:
     data = context.store.get(key)
-    record = CommitRecord.from_json(data, context.era, where=context.store.uri(key))
+    try:
+        record = CommitRecord.from_json(data, context.era, where=context.store.uri(key))
+    except StateError as error:
+        error.todo = error.todo or NEW_VERSION
+        raise
     if record.partition != partition:
         raise StateError(
             f"commit record speaks of {record.partition}", where=context.store.uri(key)
@@ -277,18 +274,19 @@ def _adopt(
     partition = inventory.folders.get(position)
     if partition is None:
         return None
-    built = find_existing(context, partition)
-    if built is None:
+    try:
+        built = read_existing(context, partition)
+    except StateError as error:
         if partition in announced:
             raise StateError(
-                f"partition {partition} was announced, but its files are not whole",
-                where=context.store.uri(context.layout.folder(context.table, partition)),
+                f"partition {partition} was announced, but is not whole: {error.what}",
+                where=error.where,
                 todo=NEW_VERSION,
-            )
+            ) from error
         return None
     event = announced.get(partition)
-    if event is None and not committer.links(built):
-        return None  # never announced: the builder compares it with the source
+    if event is None and (not committer.links(built) or source_contradicts(context, built)):
+        return None  # never announced, so it may be built again
     committer.adopt(built, event)
     return partition
 

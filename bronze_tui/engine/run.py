@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bronze_tui.domain.errors import BronzeError, Exit, LinkError, SourceError
+from bronze_tui.domain.errors import BronzeError, Exit, LinkError, SourceDataError, SourceError
 from bronze_tui.domain.events import (
     Alert,
     EngineEvent,
@@ -113,7 +113,7 @@ class Engine:
             "partitions_failed": len(self._failures),
             "in_flight": [str(task.partition) for _, task, _ in self._pool.active()],
             "held": len(self._schedule.outcomes),
-            "chains": [_chain_status(era.committer) for era in self._eras],
+            "chains": [era.committer.status() for era in self._eras],
         }
 
     def _loop(self) -> None:
@@ -161,8 +161,13 @@ class Engine:
         era.plan = era.plan.without(partition)
         return task
 
+    @property
+    def _window(self) -> int:
+        """Grows with the workers that were added while the run goes on."""
+        return self._options.window + max(0, self._control.workers - self._options.workers)
+
     def _window_full(self) -> bool:
-        return self._schedule.next_index - self._schedule.next_commit >= self._options.window
+        return self._schedule.next_index - self._schedule.next_commit >= self._window
 
     def _offer(self) -> tuple[EraRun, LedgerRange] | None:
         """The first partition left that the source can fill."""
@@ -238,8 +243,9 @@ class Engine:
             drop_uncommitted(other)
 
     def _may_skip(self, error: BronzeError) -> bool:
-        """Only what is wrong at the source may be skipped, never a store or state error."""
-        return self._options.skip_failed and isinstance(error, SourceError)
+        """Only wrong data may be skipped: never a store or state error, and never an outage, which
+        would declare one hole after the other."""
+        return self._options.skip_failed and isinstance(error, SourceDataError)
 
     def _fail(self, era: EraRun, task: Task, error: BronzeError) -> None:
         """Halt here, or declare a hole and go on (``perf.on_failure: skip``)."""
@@ -315,7 +321,7 @@ class Engine:
     def _tick(self, *, force: bool = False) -> None:
         with self._control.changed:
             held = len(self._schedule.outcomes)
-            full = self._window_full() and held >= self._options.window - self._control.workers
+            full = self._window_full() and held >= self._window - self._control.workers
         self._figures.tick(self._state(), self._ledgers_left(), held, window_full=full, force=force)
 
     def _ledgers_left(self) -> int | None:
@@ -338,8 +344,10 @@ class Engine:
         self._tell_control()
         code, outcome, message = self._verdict()
         head = self._eras[-1].committer.head
+        last = self._eras[-1].committer.last
         for era in self._eras:
             head = era.committer.head or head
+            last = era.committer.last or last
         finished = RunFinished(
             exit_code=code,
             outcome=outcome,
@@ -351,7 +359,7 @@ class Engine:
             source_bytes=self._totals.source_bytes,
             parquet_bytes=self._totals.parquet_bytes,
             seconds=seconds,
-            last_committed_ledger=None if head is None else head.partition.end,
+            last_committed_ledger=None if last is None else last.partition.end,
             head="" if head is None else head.event_hash,
             retries=self._pool.retries,
         )
@@ -372,8 +380,15 @@ class Engine:
             holes = ", ".join(self._failures[:5])
             return Exit.FAILED, "failed", f"partitions failed and were left out: {holes}"
         if self._all_finished():
-            return Exit.OK, "done", "every partition of the plan is committed"
+            return Exit.OK, "done", self._done_message()
         return self._at_tip_verdict()
+
+    def _done_message(self) -> str:
+        holes = [str(hole) for era in self._eras for hole in era.plan.holes]
+        if not holes:
+            return "every partition of the plan is committed"
+        named = ", ".join(holes[:5])
+        return f"all is committed but declared holes ({named}); run with --repair to fill them"
 
     def _at_tip_verdict(self) -> tuple[int, str, str]:
         """An endless era is done at the tip; a bounded one is not, and a script must know."""
@@ -386,14 +401,3 @@ class Engine:
                 f"the source {where}, the era ends at {ends[0]}; run again later, or with --follow",
             )
         return Exit.OK, "at_tip", f"the source {where}; whole partitions up to there are committed"
-
-
-def _chain_status(committer: Committer) -> dict[str, Any]:
-    head = committer.head
-    return {
-        "chain_key": committer.chain_key,
-        "last_ledger": None if head is None else head.partition.end,
-        "events": 0 if head is None else head.seq + 1,
-        "head": "" if head is None else head.event_hash,
-        "unfiled": committer.unfiled,
-    }

@@ -75,6 +75,8 @@ def advice(summary: RunSummary) -> str:
     if summary.state in ("done", "at_tip") and not summary.partitions_failed:
         shows = f"'bronze status{config}' shows coverage and head"
         return f"{shows}; 'bronze verify FOLDER' proves the chain"
+    if summary.partitions_quarantined:
+        return f"mend the source, then 'bronze run{config} --repair' fills the declared holes"
     return f"'bronze run{config}' goes on where this one ended"
 
 

@@ -28,6 +28,7 @@ from bronze_tui.domain.errors import (
     LockedError,
     StoreRefused,
 )
+from bronze_tui.domain.writers import temp_name
 from bronze_tui.journal.wire import (
     ENGINE_FILE,
     MAX_REQUEST,
@@ -303,11 +304,12 @@ def _remove_stale(path: Path) -> None:
 
 def _write_private(path: Path, text: str) -> None:
     """Replace ``path`` in one step, mode 0600."""
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temp = path.with_name(temp_name())
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(fd, "w") as file:
             file.write(text)
-        Path(name).replace(path)
+        temp.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temp.unlink(missing_ok=True)
         raise

@@ -16,7 +16,7 @@ from bronze_tui.domain.errors import BronzeError, EngineUnreachable, Exit, Usage
 
 ENGINE_FILE = "engine.json"
 COMMANDS = ("status", "pause", "resume", "drain", "stop", "workers")
-MAX_WORKERS = 256
+MAX_WORKERS = 64
 MAX_REQUEST = 64 << 10
 MAX_ANSWER = 4 << 20
 TIMEOUT = 5.0
@@ -38,7 +38,7 @@ class EngineInfo:
 
 
 def parse_request(line: bytes) -> tuple[str, dict[str, Any]]:
-    """Command and arguments of a request line; ``workers`` carries ``count``, 1 to 256.
+    """Command and arguments of a request line; ``workers`` carries ``count``, 1 to 64.
 
     Raises:
         UsageError: it is not a request.

@@ -53,3 +53,19 @@ def clean(tmp_path_factory: pytest.TempPathFactory, small_lake: TinyLake) -> dic
     run = site.run()
     assert run.code == 0, run.finished.message
     return digests(site.table, "**/*.parquet")
+
+
+@pytest.fixture
+def done(small: Site) -> Site:
+    """A finished copy."""
+    run = small.run()
+    assert run.code == 0, run.finished.message
+    return small
+
+
+@pytest.fixture
+def half(small: Site) -> Site:
+    """A copy of the first two partitions."""
+    run = small.run(era__ledger_end=9)
+    assert run.code == 0, run.finished.message
+    return small

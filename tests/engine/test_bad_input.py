@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from damage import (
     check_whole,
     content,
     deep,
+    five_terabytes,
     flip,
     header_offset,
     lying_frame,
     mend,
     object_bytes,
+    reforge,
     reframe,
     reword,
     set_word,
@@ -36,6 +39,7 @@ from bronze_tui.testing.tiny_lake import (
     make_frame,
     remove,
     replace_object,
+    rewrite,
     write_tiny_lake,
 )
 
@@ -52,6 +56,10 @@ def other_ledger(lake: Path) -> None:
 def other_ledger_in_the_right_batch(lake: Path) -> None:
     head = content(lake, 7)[:BATCH_HEAD]
     replace_object(lake, 7, make_frame(head + content(lake, 8)[BATCH_HEAD:]))
+
+
+def missing(lake: Path) -> None:
+    remove(lake, 7)
 
 
 def folder_instead(lake: Path) -> None:
@@ -88,7 +96,12 @@ FRAMES = {
     "declared too large": (
         reframe(7, lambda d: lying_frame(d, 60_000)),
         "FrameError",
-        ["zstd frame", "60000"],
+        ["corrupt zstd frame"],
+    ),
+    "declares terabytes": (
+        spoil(7, lambda _: five_terabytes()),
+        "FrameError",
+        ["5497558138880 (declared) bytes, more than 268435456"],
     ),
 }
 
@@ -146,7 +159,7 @@ LEDGERS = {
         "LedgerMismatch",
         ["ledger 8", "7 transactions in its set but 6 results"],
     ),
-    "gap": (lambda lake: remove(lake, 7) and None, "GapError", ["no object for ledgers 7-7"]),
+    "gap": (missing, "GapError", ["no object for ledgers 7-7"]),
 }
 
 FILES = {
@@ -269,6 +282,41 @@ def test_a_broken_link_between_runs(
     run = small.run()
     check_refused(small, run, clean, "LinkError", "ledger 10", partition="10-13")
     mend(small, small_lake.root)
+    check_whole(small, clean)
+
+
+def test_a_forged_ledger_is_found_by_the_one_after_it(
+    small: Site, small_lake: TinyLake, clean: dict[str, str]
+) -> None:
+    """Its own header hash is right and it follows its parent: only its child tells."""
+    rewrite(small.lake, 7, reforge)
+    run = small.run()
+    check_refused(small, run, clean, "LinkError", EIGHT, small_lake.fact(7).ledger_hash)
+    mend(small, small_lake.root)
+    check_whole(small, clean)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_what_was_built_from_a_wrong_source_and_not_committed_is_built_again(
+    small: Site, fork: TinyLake, clean: dict[str, str], name: str
+) -> None:
+    other = Site(small.root / "other", fork.root, small.settings)
+    assert other.run().code == 0
+    left = small.table / f"range={name}"
+    shutil.copytree(other.table / f"range={name}", left)
+    check_whole(small, clean)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_what_was_built_and_not_committed_is_used_although_the_source_lost_it(
+    small: Site, small_lake: TinyLake, clean: dict[str, str], name: str
+) -> None:
+    other = Site(small.root / "other", small_lake.root, small.settings)
+    assert other.run().code == 0
+    shutil.copytree(other.table / f"range={name}", small.table / f"range={name}")
+    first, _, last = name.partition("-")
+    for sequence in range(int(first), min(int(last), 16) + 1):
+        remove(small.lake, sequence)
     check_whole(small, clean)
 
 

@@ -42,6 +42,15 @@ def partition_digests(site: Site) -> dict[str, str]:
     return {path.name: _sha256(path.read_bytes()) for path in site.parquet()}
 
 
+def schema(site: Site) -> set[str]:
+    """Tables, indexes and views of the catalog."""
+    with _copied_catalog(site.state) as path:
+        if path is None:
+            return set()
+        with closing(sqlite3.connect(path)) as connection:
+            return {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Rows of the catalog, in chain and ledger order."""

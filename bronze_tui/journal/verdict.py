@@ -1,0 +1,243 @@
+"""One word for the state of a run, since when, the evidence, the next safe step.
+
+Pure functions of the run view and the time, strongest rule first; screens, `--no-tui` and
+`ctl status` print the same line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bronze_tui.journal.run_view import RunView
+
+GONE_AFTER = 10.0
+"""Seconds without any record after which a run that did not end is gone: the engine's heartbeat
+comes every five."""
+
+STALL_LEAST = 60.0
+STALL_GAPS = 5
+SLOW_WINDOW = 60.0
+SLOW_BASE = 900.0
+SLOW_LEAST = 300.0
+"""A run younger than this has no usual rate to be slow against."""
+
+WORDS = (
+    "GONE",
+    "CHAIN BROKEN",
+    "HALTED",
+    "FAILED",
+    "STALLED",
+    "SLOW",
+    "PAUSED",
+    "DRAINING",
+    "STOPPING",
+    "STOPPED",
+    "AT TIP",
+    "DONE",
+    "STARTING",
+    "RUNNING",
+)
+
+BAD = ("GONE", "CHAIN BROKEN", "HALTED", "FAILED")
+WORRYING = ("STALLED", "SLOW")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``since`` is in Unix seconds; the texts are one line each, without markup."""
+
+    word: str
+    since: float
+    evidence: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the journal cannot know.
+
+    Args of the verdict beside the view: ``engine_alive`` None when nobody looked, ``chain_broken``
+    the first break a verification found, ``frozen`` when time comes from a recording.
+    """
+
+    engine_alive: bool | None = None
+    chain_broken: str = ""
+    recorded: bool = False
+
+
+_NOTHING_KNOWN = Circumstances()
+
+
+def judge(view: RunView, now: float, about: Circumstances = _NOTHING_KNOWN) -> Verdict:
+    """The strongest rule that holds."""
+    for rule in _RULES:
+        verdict = rule(view, now, about)
+        if verdict is not None:
+            return verdict
+    rate = view.mean_rate(15.0)
+    speed = f"{rate:,.0f} ledgers/s" if rate is not None else "no figures yet"
+    limit = view.throughput.get("limited_by", "")
+    evidence = f"{speed}, limited by {limit}" if limit and limit != "nothing" else speed
+    return Verdict("RUNNING", view.state_since, evidence, "nothing to do")
+
+
+def _gone(view: RunView, now: float, about: Circumstances) -> Verdict | None:
+    if view.finished is not None or about.recorded or view.started_at is None:
+        return None
+    silent = now - view.time
+    if about.engine_alive is not False and silent <= GONE_AFTER:
+        return None
+    why = "its process ended" if about.engine_alive is False else f"silent for {clock(silent)}"
+    return Verdict(
+        "GONE",
+        view.time,
+        f"the engine wrote no closing line; {why}; last commit {_last(view)}",
+        "run again: it goes on behind the last commit",
+    )
+
+
+def _chain_broken(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if not about.chain_broken:
+        return None
+    return Verdict(
+        "CHAIN BROKEN", view.state_since, about.chain_broken, "open Audit at the first break"
+    )
+
+
+def _halted(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.engine_state != "halted":
+        return None
+    reason, todo = _reason(view)
+    return Verdict("HALTED", view.state_since, reason, todo or "see Logs, then run again")
+
+
+def _failed(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.engine_state != "failed":
+        return None
+    reason, todo = _reason(view)
+    code = view.finished.get("exit_code", 1) if view.finished else 1
+    return Verdict("FAILED", view.state_since, f"exit {code}: {reason}", todo or "see Logs")
+
+
+def _stalled(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.engine_state != "running" or view.finished is not None:
+        return None
+    base = view.last_commit() or view.started_at
+    if base is None:
+        return None
+    gap = view.usual_gap()
+    limit = max(STALL_LEAST, STALL_GAPS * gap) if gap is not None else None
+    moving = view.rate() is not None and view.mean_rate(SLOW_WINDOW) not in (None, 0.0)
+    if limit is None:
+        # Before the third commit a big partition may take long: only a standstill counts.
+        if moving or now - base <= STALL_LEAST:
+            return None
+    elif now - base <= limit:
+        return None
+    usual = f" (usual {clock(gap)})" if gap is not None else ""
+    stage = view.throughput.get("limited_by", "")
+    where = f"; stage {stage}" if stage and stage != "nothing" else ""
+    return Verdict(
+        "STALLED",
+        base,
+        f"nothing committed for {clock(now - base)}{usual}{where}",
+        "look at what is in flight and its last error",
+    )
+
+
+def _slow(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.engine_state != "running" or view.elapsed() < SLOW_LEAST:
+        return None
+    recent, usual = view.mean_rate(SLOW_WINDOW), median_rate(view, SLOW_BASE)
+    if recent is None or usual is None or recent >= usual / 2:
+        return None
+    stage = view.throughput.get("limited_by", "nothing")
+    return Verdict(
+        "SLOW",
+        view.time - SLOW_WINDOW,
+        f"{recent:,.0f} ledgers/s in the last minute, usually {usual:,.0f}; limited by {stage}",
+        "nothing is lost; see which stage has grown",
+    )
+
+
+def _asked(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    words = {
+        "paused": ("PAUSED", "resume when ready"),
+        "draining": ("DRAINING", "wait, or stop now"),
+        "stopping": ("STOPPING", "wait"),
+        "drained": ("STOPPED", "run again to go on"),
+        "stopped": ("STOPPED", "run again to go on"),
+    }
+    if view.engine_state not in words:
+        return None
+    word, step = words[view.engine_state]
+    left = len(view.in_flight())
+    by = f"by {view.state_by}" if view.state_by else "on request"
+    return Verdict(word, view.state_since, f"{by}; {left} partitions in flight", step)
+
+
+def _at_tip(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.engine_state != "at_tip":
+        return None
+    tip = view.started.get("source_tip")
+    text = view.finished.get("message", "") if view.finished else f"source tip {tip}"
+    return Verdict("AT TIP", view.state_since, str(text), "nothing to do: it waits for new ledgers")
+
+
+def _done(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.engine_state != "done":
+        return None
+    text = f"{view.partitions_committed:,} partitions committed and linked in this run"
+    return Verdict("DONE", view.state_since, text, "prove it: verify the chain (Audit)")
+
+
+def _starting(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
+    if view.started_at is not None:
+        return None
+    return Verdict("STARTING", view.time, "the engine opens source, store and catalog", "wait")
+
+
+_RULES: tuple[Callable[[RunView, float, Circumstances], Verdict | None], ...] = (
+    _gone,
+    _chain_broken,
+    _halted,
+    _failed,
+    _stalled,
+    _slow,
+    _asked,
+    _at_tip,
+    _done,
+    _starting,
+)
+
+
+def median_rate(view: RunView, seconds: float) -> float | None:
+    """Median ledgers a second over the last ``seconds``."""
+    recent = sorted(s.ledgers for s in view.samples if view.time - s.time <= seconds)
+    return recent[len(recent) // 2] if recent else None
+
+
+def clock(seconds: float | None) -> str:
+    """``0:07:41``; days are named; ``-`` when unknown."""
+    if seconds is None:
+        return "-"
+    whole = max(0, round(seconds))
+    days, rest = divmod(whole, 86_400)
+    text = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days} d {text}" if days else text
+
+
+def _reason(view: RunView) -> tuple[str, str]:
+    """The newest error and what to do."""
+    for notice in reversed(view.notices):
+        if notice.level == "error":
+            place = f"partition {notice.partition}: " if notice.partition else ""
+            return f"{place}{notice.message}", notice.todo
+    message = view.finished.get("message", "") if view.finished else ""
+    return str(message) or "no reason was recorded", ""
+
+
+def _last(view: RunView) -> str:
+    ends = [span.end for chain in view.chains.values() for span in chain.committed]
+    return f"ledger {max(ends)}" if ends else "none"

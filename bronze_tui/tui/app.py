@@ -1,0 +1,287 @@
+"""The app: owns the session, the run view and the clock; pages draw, dialogs ask.
+
+The engine is another process; nothing here can slow or end a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from bronze_tui.domain.errors import BronzeError
+from bronze_tui.domain.text import safe_text
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.verdict import Circumstances, Verdict, judge
+from bronze_tui.tui import keymap
+from bronze_tui.tui.bridge import Bridge, Controls
+from bronze_tui.tui.screens.base import Page
+from bronze_tui.tui.session import Session
+from bronze_tui.tui.theme import DARK, LIGHT, themes
+from bronze_tui.tui.widgets.status import Tab
+
+_ALIVE_EVERY = 1.0
+
+PAGE_CLASSES = {
+    "dashboard": "bronze_tui.tui.screens.dashboard:DashboardPage",
+    "partitions": "bronze_tui.tui.screens.partitions:PartitionsPage",
+    "ledger": "bronze_tui.tui.screens.ledger:LedgerPage",
+    "sql": "bronze_tui.tui.screens.sql:SqlPage",
+    "audit": "bronze_tui.tui.screens.audit:AuditPage",
+    "plugins": "bronze_tui.tui.screens.plugins:PluginsPage",
+    "logs": "bronze_tui.tui.screens.logs:LogsPage",
+    "config": "bronze_tui.tui.screens.config:ConfigPage",
+}
+"""Imported when first opened: the first frame pays for the dashboard alone."""
+
+
+class BronzeApp(App[int]):
+    """The operator's screen.
+
+    Args:
+        clock: Unix seconds; tests freeze it.
+    """
+
+    TITLE = "bronze"
+    CSS_PATH = "bronze.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = keymap.GLOBAL
+
+    def __init__(self, session: Session, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.session = session
+        self.view = RunView()
+        self.controls = Controls(session)
+        self.bridge = Bridge(session, clock)
+        self.clock = clock
+        self.frozen_since: float | None = None
+        self.chain_broken = ""
+        self._alive: bool | None = None
+        self._alive_checked = -1e9
+        self._pages: list[str] = []
+        self._last_notice = 0
+        self._finish_told = False
+
+    # Start and end.
+
+    def on_mount(self) -> None:
+        for theme in themes():
+            self.register_theme(theme)
+        if "NO_COLOR" not in os.environ:
+            self.theme = DARK
+        for page in keymap.PAGES:
+            self.add_mode(page.name, self._page_maker(page.name))
+        self._handle_signals()
+        self.bridge.start()
+        self.go("dashboard")
+        self.set_interval(1 / self.session.refresh_hz, self.tick)
+
+    def on_unmount(self) -> None:
+        self.bridge.close()
+
+    def _page_maker(self, name: str) -> Callable[[], Screen[Any]]:
+        def make() -> Screen[Any]:
+            module, _, attribute = PAGE_CLASSES[name].partition(":")
+            page: Screen[Any] = getattr(import_module(module), attribute)()
+            return page
+
+        return make
+
+    def _handle_signals(self) -> None:
+        """Without this a SIGTERM or SIGHUP leaves the terminal in the alternate screen, its mouse
+        on and its echo off."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            try:
+                loop.add_signal_handler(number, self.exit, 128 + number)
+            except (NotImplementedError, RuntimeError, ValueError):
+                return
+
+    # The tick.
+
+    def tick(self) -> None:
+        """Apply what the journal said, judge, draw the page in front."""
+        self.bridge.drain(self.view)
+        now = self.now()
+        verdict = self.verdict(now)
+        self._tell_news()
+        page = self.screen
+        if isinstance(page, Page):
+            page.refresh_page(
+                self.view, verdict, now, self.status_notes(), frozen=self.frozen_since is not None
+            )
+
+    def now(self) -> float:
+        """The time of the run: of the recording in a replay, else of the clock."""
+        return self.clock() if self.session.live else self.view.time
+
+    def verdict(self, now: float) -> Verdict:
+        """The verdict at ``now``."""
+        if now - self._alive_checked >= _ALIVE_EVERY:
+            self._alive_checked = now
+            self._alive = self.controls.engine_alive()
+        about = Circumstances(
+            engine_alive=self._alive,
+            chain_broken=self.chain_broken,
+            recorded=not self.session.live,
+        )
+        return judge(self.view, now, about)
+
+    def status_notes(self) -> list[str]:
+        """Words on the right of the status line."""
+        notes = []
+        if self.frozen_since is not None:
+            notes.append(f"FROZEN {time.strftime('%H:%M:%S', time.gmtime(self.frozen_since))}")
+        if self.session.kind == "replay":
+            notes.append("REPLAY END" if self.bridge.ended else f"REPLAY x{self.session.speed:g}")
+        elif not self.session.control:
+            notes.append("READ ONLY")
+        if self.bridge.backlog > 10_000:
+            notes.append(f"{self.bridge.backlog:,} events behind")
+        if self.view.errors:
+            notes.append(f"errors {self.view.errors}")
+        notes.append(time.strftime("%H:%M:%SZ", time.gmtime(self.now())))
+        return notes
+
+    def _tell_news(self) -> None:
+        """Toasts for errors, a bell and the terminal's title for the end."""
+        if self.view.finished is not None and not self._finish_told:
+            self._finish_told = True
+            outcome = str(self.view.finished.get("outcome", ""))
+            self.say(f"run finished: {outcome}", "information" if outcome == "done" else "warning")
+            if self.session.live:
+                self.bell()
+        elif self.view.finished is None:
+            self._finish_told = False
+        errors = [n for n in self.view.notices if n.level == "error"]
+        if self.view.errors > self._last_notice and errors:
+            self.say(errors[-1].message, "error")
+        self._last_notice = self.view.errors
+
+    def say(self, text: str, severity: Any = "information") -> None:
+        """A toast; the text is literal."""
+        self.notify(safe_text(text)[:300], severity=severity, markup=False)
+
+    # Going about.
+
+    def go(self, page: str) -> None:
+        """Open a page."""
+        if self.current_mode == page:
+            return
+        if self.current_mode in PAGE_CLASSES:
+            self._pages.append(self.current_mode)
+        self.switch_mode(page)
+        self.call_after_refresh(self.tick)
+
+    def action_go(self, page: str) -> None:
+        self.go(page)
+
+    def action_jump_back(self) -> None:
+        if self._pages:
+            page = self._pages.pop()
+            self.switch_mode(page)
+            self.call_after_refresh(self.tick)
+
+    @on(Tab.Chosen)
+    def _tab_chosen(self, message: Tab.Chosen) -> None:
+        self.go(message.page)
+
+    def action_show_keys(self) -> None:
+        if self.screen.query("HelpPanel"):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    def action_freeze(self) -> None:
+        self.frozen_since = None if self.frozen_since is not None else self.now()
+        self.tick()
+
+    def action_save_screenshot(self) -> None:
+        folder = self.session.state_dir
+        path = self.save_screenshot(path=str(folder) if folder and folder.is_dir() else None)
+        self.say(f"screenshot saved: {path}")
+
+    def get_system_commands(
+        self,
+        screen: Screen[Any],  # noqa: ARG002
+    ) -> Iterable[SystemCommand]:
+        """The palette: pages and controls first."""
+        for page in keymap.PAGES:
+            yield SystemCommand(page.title, page.summary, self._going(page.name))
+        if self.controls.allowed:
+            yield SystemCommand("Pause or resume", "builders wait", self.action_pause)
+            yield SystemCommand("Drain", "finish what is being built, then end", self.action_drain)
+            yield SystemCommand("Workers", "change the number of builders", self.action_workers)
+        yield SystemCommand("Theme", "dark, light and others", self.action_change_theme)
+        yield SystemCommand("Keys", "all keys of this page", self.action_show_keys)
+        yield SystemCommand("Screenshot", "save this screen as SVG", self.action_save_screenshot)
+        yield SystemCommand("Quit", "detach, drain or stop", self.action_ask_quit)
+
+    def _going(self, page: str) -> Callable[[], None]:
+        return lambda: self.go(page)
+
+    def action_toggle_dark(self) -> None:
+        self.theme = LIGHT if self.theme == DARK else DARK
+
+    # Control.
+
+    def action_pause(self) -> None:
+        paused = self.view.engine_state == "paused"
+        self.command("resume" if paused else "pause")
+
+    @work
+    async def action_drain(self) -> None:
+        from bronze_tui.tui.screens.dialogs import Confirm
+
+        question = "Finish and commit what is being built, then end the run?"
+        if await self.push_screen_wait(Confirm("Drain", question)):
+            self.command("drain")
+
+    @work
+    async def action_workers(self) -> None:
+        from bronze_tui.tui.screens.dialogs import AskNumber
+
+        now = int(self.view.throughput.get("workers", self.view.started.get("workers", 1)))
+        count = await self.push_screen_wait(AskNumber("Workers", "Number of builders", now, 1, 64))
+        if count is not None and count != now:
+            self.command("workers", count=count)
+
+    @work
+    async def action_ask_quit(self) -> None:
+        from bronze_tui.tui.screens.dialogs import QuitDialog
+
+        running = self.view.finished is None and self._alive is True and self.controls.allowed
+        if not running:
+            self.exit(self.exit_code())
+            return
+        choice = await self.push_screen_wait(QuitDialog(len(self.view.in_flight())))
+        if choice == "detach":
+            self.exit(0)
+        elif choice in ("drain", "stop"):
+            self.command(choice)
+
+    def exit_code(self) -> int:
+        """The finished run's exit code; 0 when nothing of ours ended."""
+        if self.session.kind == "run" and self.view.finished is not None:
+            return int(self.view.finished.get("exit_code", 0))
+        return 0
+
+    @work(thread=True, group="control", exit_on_error=False)
+    def command(self, command: str, **args: Any) -> None:
+        """Send a command; the answer comes as a toast."""
+        try:
+            answer = self.controls.send(command, **args)
+        except BronzeError as error:
+            self.call_from_thread(self.say, str(error), "error")
+            return
+        self.call_from_thread(self.say, f"{command}: engine is {answer.get('state', '?')}")

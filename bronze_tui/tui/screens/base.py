@@ -1,0 +1,83 @@
+"""What all pages share: status line, tabs, footer, the refresh, and the size below which a page
+shows one line. A screen has no I/O: it draws a RunView and asks the app for everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.verdict import Verdict
+from bronze_tui.tui.widgets.status import StatusLine, Tabs
+
+if TYPE_CHECKING:
+    from bronze_tui.tui.app import BronzeApp
+
+LEAST_WIDTH, LEAST_HEIGHT = 60, 18
+
+
+class Page(Screen[None]):
+    """One of the eight pages."""
+
+    PAGE: ClassVar[str] = ""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"),
+        (60, "-narrow"),
+        (100, "-normal"),
+        (160, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-flat"),
+        (18, "-low"),
+        (30, "-tall"),
+    ]
+
+    DEFAULT_CSS = """
+    Page { layout: vertical; }
+    Page > #too-small { display: none; height: 1fr; content-align: center middle; }
+    Page > #page { height: 1fr; }
+    Page.-tiny > #page, Page.-flat > #page { display: none; }
+    Page.-tiny > #too-small, Page.-flat > #too-small { display: block; }
+    Page.-tiny Footer, Page.-flat Footer { display: none; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine()
+        yield Tabs(self.PAGE)
+        yield Static(id="too-small", markup=False)
+        with Container(id="page"):
+            yield from self.body()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """The page's own widgets."""
+        yield from ()
+
+    def show(self, view: RunView, verdict: Verdict, now: float) -> None:
+        """Draw the page's own widgets from ``view``; called at the refresh rate while active."""
+
+    def refresh_page(
+        self, view: RunView, verdict: Verdict, now: float, notes: list[str], *, frozen: bool
+    ) -> None:
+        """Draw everything; the status line goes on while the view is frozen."""
+        self.query_one(StatusLine).show(view, verdict, notes)
+        if self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT:
+            text = f"{verdict.word}\n{verdict.evidence}\nneeds {LEAST_WIDTH}x{LEAST_HEIGHT},"
+            text += f" is {self.size.width}x{self.size.height}"
+            self.query_one("#too-small", Static).update(Text(text, justify="center"))
+        elif not frozen:
+            self.show(view, verdict, now)
+
+    @property
+    def bronze(self) -> BronzeApp:
+        """The app, typed."""
+        from bronze_tui.tui.app import BronzeApp
+
+        assert isinstance(self.app, BronzeApp)
+        return self.app

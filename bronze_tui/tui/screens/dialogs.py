@@ -1,0 +1,121 @@
+"""Questions: confirm, ask for a number, how to leave. Yes is `y`, never Enter nor the key that
+opened the question, and the worst choice never comes first."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.validation import Integer
+from textual.widgets import Input, Static
+
+from bronze_tui.tui.plain import lines
+
+QuitChoice = Literal["detach", "drain", "stop"]
+
+_CSS = """
+%s { align: center middle; background: $background 60%%; }
+%s > Vertical {
+    width: 64; max-width: 95%%; height: auto; border: round $primary; padding: 1 2;
+    background: $surface; border-title-color: $primary; border-title-style: bold;
+}
+%s Static { width: 1fr; height: auto; }
+%s .choice { margin-top: 1; color: $text-muted; }
+%s Input { margin-top: 1; }
+"""
+
+
+class Confirm(ModalScreen[bool]):
+    """Yes or no."""
+
+    DEFAULT_CSS = _CSS.replace("%s", "Confirm").replace("%%", "%")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes", id="dialog.yes"),
+        Binding("n,escape", "answer(False)", "no", id="dialog.no"),
+    ]
+
+    def __init__(self, title: str, question: str) -> None:
+        super().__init__()
+        self._title, self._question = title, question
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self._title
+            yield Static(lines(self._question), markup=False)
+            yield Static("y  yes     n  no", markup=False, classes="choice")
+
+    def action_answer(self, answer: bool) -> None:
+        self.dismiss(answer)
+
+
+class AskNumber(ModalScreen[int | None]):
+    """A whole number within bounds; escape gives none."""
+
+    DEFAULT_CSS = _CSS.replace("%s", "AskNumber").replace("%%", "%")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
+
+    def __init__(self, title: str, question: str, value: int, least: int, most: int) -> None:
+        super().__init__()
+        self._title, self._question, self._value = title, question, value
+        self._validator = Integer(least, most)
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self._title
+            yield Static(lines(self._question), markup=False)
+            yield Input(str(self._value), type="integer", validators=[self._validator])
+            yield Static("enter  set     esc  cancel", markup=False, classes="choice")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.validation_result is not None and event.validation_result.is_valid:
+            self.dismiss(int(event.value))
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+
+class QuitDialog(ModalScreen[QuitChoice | None]):
+    """How to leave a running engine."""
+
+    DEFAULT_CSS = _CSS.replace("%s", "QuitDialog").replace("%%", "%")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "choose('detach')", "detach", id="quit.detach"),
+        Binding("D", "choose('drain')", "drain", id="quit.drain"),
+        Binding("escape,n", "choose('')", "stay", id="quit.stay"),
+    ]
+
+    def __init__(self, in_flight: int) -> None:
+        super().__init__()
+        self._in_flight = in_flight
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = "Leave the copy running?"
+            yield Static(
+                f"The engine is a process of its own; {self._in_flight} partitions are in flight.",
+                markup=False,
+            )
+            yield Static(
+                "d    detach: the engine goes on, 'bronze attach' comes back", markup=False
+            )
+            yield Static(
+                "D    drain: finish and commit what is being built, then end", markup=False
+            )
+            yield Static(
+                "stop now: type the word stop (safe; unfinished builds are dropped)", markup=False
+            )
+            yield Input(placeholder="stop", id="word")
+            yield Static("esc  stay", markup=False, classes="choice")
+
+    def on_mount(self) -> None:
+        self.set_focus(None)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip().lower() == "stop":
+            self.dismiss("stop")
+
+    def action_choose(self, choice: str) -> None:
+        self.dismiss(choice or None)  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""What the app shows and what it may do: decided before it starts, never changed by a screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from bronze_tui.config.load import Loaded
+
+SessionKind = Literal["run", "attach", "replay", "inspect", "start"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One start of the app.
+
+    ``run``: we started the engine (``child``). ``attach``: an engine runs or ran in ``state_dir``.
+    ``replay``: a recorded journal at ``speed``. ``inspect``: a dataset or audit folder without
+    any journal. ``start``: nothing is known yet, the start screen asks.
+    """
+
+    kind: SessionKind
+    journal: Path | None = None
+    state_dir: Path | None = None
+    loaded: Loaded | None = None
+    control: bool = False
+    """Whether commands may be sent to the engine."""
+    child: subprocess.Popen[bytes] | None = None
+    speed: float = 1.0
+    data_root: Path | None = None
+    """Folder of the local store; None on a remote one."""
+    prefix: str = "bronze/"
+    pas_dir: Path | None = None
+    refresh_hz: float = 4.0
+    mouse: bool = True
+
+    @property
+    def live(self) -> bool:
+        """Whether time goes on outside: false for recordings and plain folders."""
+        return self.kind in ("run", "attach")

@@ -1,0 +1,253 @@
+"""Steps through every point where a copy can be killed or a call can fail; after each it checks
+the invariants, runs again without a fault, and checks again. ``python tests/faults/sweep.py
+--all`` does every point, without it a random sample; the exit code is 1 when anything is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from copying import Site, digests
+from crashing import COUNT, ERRORS, Fault, run, warm_up, why_no_strace
+from invariants import check, partition_digests, schema
+from mutants import MUTANTS
+
+from bronze_tui.testing.tiny_lake import write_tiny_lake
+
+LEDGERS = 12
+DISK_CODES = {0, 1}
+"""What a failing disk may end with: the run went on, or it failed; it is no damaged data."""
+SETTINGS = {"era.ledger_end": 13, "era.partition_size": 4}
+
+PATCHED = ("link", "rename", "unlink", "mkdir", "fsync", "open", "write", "fchmod", "commit")
+FAILING = ("link", "rename", "mkdir", "fsync", "open", "write", "commit")
+TRACED = (
+    ("link,linkat", ""),
+    ("link,linkat", "commits"),
+    ("link,linkat", "pas"),
+    ("rename,renameat,renameat2", ""),
+    ("rename,renameat,renameat2", "pas"),
+    ("unlink,unlinkat", ""),
+    ("unlink,unlinkat", "catalog"),
+    ("mkdir,mkdirat", ""),
+    ("fsync", ""),
+    ("fsync", "commits"),
+    ("fsync", "partitions"),
+    ("fsync", "pas"),
+    ("fdatasync", ""),
+    ("pwrite64", ""),
+    ("pwrite64", "catalog"),
+    ("ftruncate", ""),
+    ("fchmod", ""),
+    ("openat", "commits"),
+    ("openat", "pas"),
+)
+TRACED_FAILING = (
+    ("link,linkat", ""),
+    ("link,linkat", "commits"),
+    ("fsync", "pas"),
+    ("fsync", ""),
+    ("fdatasync", "catalog"),
+    ("pwrite64", "catalog"),
+    ("rename,renameat,renameat2", ""),
+)
+
+
+@dataclass
+class Line:
+    """What came of one kind of fault."""
+
+    name: str
+    runs: int = 0
+    reached: int = 0
+    codes: dict[int, int] = field(default_factory=dict)
+    bad: list[str] = field(default_factory=list)
+
+
+class Sweep:
+    """One lake, one crash-free copy, and any number of crashed ones."""
+
+    def __init__(self, root: Path, mutant: str = "", workers: int = 2) -> None:
+        self._root = root
+        self._mutate = MUTANTS[mutant] if mutant else None
+        lake = write_tiny_lake(root / "lake", first=2, count=LEDGERS)
+        self._settings = SETTINGS | {"perf.workers": workers}
+        self._lake = lake.root
+        self._number = 0
+        self.lines: dict[str, Line] = {}
+        clean = self._site("clean")
+        warm_up(clean)
+        ended = run(clean)
+        assert ended.code == 0, ended.output
+        self._clean = partition_digests(clean)
+        self._schema = schema(clean)
+        assert not (wrong := check(clean, after_recovery=True, clean=self._clean)), wrong
+
+    def _site(self, name: str) -> Site:
+        return Site(self._root / name, self._lake, dict(self._settings))
+
+    def reach(self, fault: Fault) -> int:
+        """How often a whole run does it."""
+        site = self._site("count")
+        counting = Fault(fault.how, fault.call, COUNT, 0, fault.near)
+        count = run(site, counting, self._mutate).count
+        shutil.rmtree(site.root)
+        return count
+
+    def points(self, kinds: list[Fault]) -> list[Fault]:
+        """Every n of every kind."""
+        counts: dict[tuple[str, str, str], int] = {}
+        points: list[Fault] = []
+        for kind in kinds:
+            key = (kind.how, kind.call, kind.near)
+            counts[key] = counts[key] if key in counts else self.reach(kind)
+            points += [
+                Fault(kind.how, kind.call, kind.effect, n, kind.near)
+                for n in range(1, counts[key] + 1)
+            ]
+        return points
+
+    def try_fault(self, fault: Fault) -> list[str]:
+        """Fault, check, rerun, check, rerun, compare; what was wrong."""
+        self._number += 1
+        site = self._site(f"run-{self._number}")
+        line = self.lines.setdefault(fault.name, Line(fault.name))
+        ended = run(site, fault, self._mutate)
+        line.runs += 1
+        line.reached += ended.killed or fault.effect in ERRORS
+        line.codes[ended.code] = line.codes.get(ended.code, 0) + 1
+        wrong = [] if ended.killed else _manners(ended.code, ended.output)
+        wrong += [f"after the fault {w}" for w in check(site, after_recovery=False)]
+        if ended.code == 0:
+            wrong += self._whole(site)
+        wrong += self._recover(site)
+        line.bad += [f"n={fault.n}: {w}" for w in wrong]
+        shutil.rmtree(site.root)
+        return wrong
+
+    def _whole(self, site: Site) -> list[str]:
+        """Exit code 0 is a promise; only what cannot be kept was told: a cache, a temp's name."""
+        found = check(site, after_recovery=True, clean=self._clean)
+        return [f"at exit 0 {w}" for w in found if not w.startswith(("I7", "I2"))]
+
+    def _recover(self, site: Site) -> list[str]:
+        ended = run(site, mutate=self._mutate)
+        if ended.code:
+            return [f"the rerun ended with {ended.code}: {ended.output[-400:]}"]
+        wrong = check(site, after_recovery=True, clean=self._clean)
+        wrong += [f"catalog lacks {name}" for name in sorted(self._schema - schema(site))]
+        before = digests(site.data) | digests(site.pas)
+        again = run(site, mutate=self._mutate)
+        if again.code or digests(site.data) | digests(site.pas) != before:
+            wrong.append(f"I9: a third run ended with {again.code} or changed bytes")
+        return [f"after the rerun {w}" for w in wrong]
+
+
+def _manners(code: int, output: str) -> list[str]:
+    wrong = [] if code in DISK_CODES else [f"exit code {code}: {output[-400:]}"]
+    words = ("Traceback", "this is a defect", "unexpected ")
+    return wrong + [f"{word}: {output[-800:]}" for word in words if word in output]
+
+
+def kinds(strace: bool) -> list[Fault]:
+    """Every kind of fault there is here."""
+    found = [Fault("patch", c, e) for c in PATCHED for e in ("before", "after")]
+    found.append(Fault("patch", "write", "torn"))
+    found += [Fault("patch", c, e) for c in FAILING for e in ERRORS]
+    if strace:
+        found += [Fault("strace", c, "before", near=near) for c, near in TRACED]
+        found += [Fault("strace", c, e, near=near) for c, near in TRACED_FAILING for e in ERRORS]
+    return found
+
+
+def mixed(points: list[Fault], rng: random.Random) -> list[Fault]:
+    """In random order, every kind as early as the others: some have thousands of points."""
+    by_kind: dict[str, list[Fault]] = {}
+    for point in rng.sample(points, len(points)):
+        by_kind.setdefault(point.name, []).append(point)
+    rounds = itertools.zip_longest(*by_kind.values())
+    return [point for each in rounds for point in each if point is not None]
+
+
+def table(lines: list[Line]) -> str:
+    """A line for each kind of fault, what was wrong below."""
+    rows = [f"{'fault':<52} {'runs':>5} {'hit':>5} {'bad':>4}  exit codes"]
+    for line in sorted(lines, key=lambda each: each.name):
+        codes = ", ".join(f"{code}: {count}" for code, count in sorted(line.codes.items()))
+        rows.append(f"{line.name:<52} {line.runs:>5} {line.reached:>5} {len(line.bad):>4}  {codes}")
+        rows += [f"    {bad}" for bad in line.bad[:5]]
+    runs, bad = sum(each.runs for each in lines), sum(len(each.bad) for each in lines)
+    rows.append(f"{'all':<52} {runs:>5} {sum(each.reached for each in lines):>5} {bad:>4}")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    options = _options()
+    rng = random.Random(options.seed)
+    deadline = time.monotonic() + options.seconds
+    missing = why_no_strace() if options.how != "patch" else "not asked for"
+    root = Path(tempfile.mkdtemp(prefix="bronze-sweep-"))
+    try:
+        sweep = Sweep(root, options.mutant, options.workers)
+        chosen = [k for k in kinds(not missing) if options.how in ("", k.how)]
+        chosen = [k for k in chosen if options.kind in k.name]
+        if not options.all:
+            chosen = rng.sample(chosen, min(len(chosen), options.sample // 2))
+        points = [p for p in sweep.points(chosen) if not options.at or p.n in options.at]
+        total = len(points)
+        points = mixed(points, rng)
+        if not options.all:
+            points = points[: options.sample]
+        for done, point in enumerate(points):
+            if time.monotonic() > deadline:
+                print(f"time is up after {done} of {len(points)} points", file=sys.stderr)
+                break
+            sweep.try_fault(point)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return _tell(list(sweep.lines.values()), total, missing, options)
+
+
+def _tell(lines: list[Line], total: int, missing: str, options: argparse.Namespace) -> int:
+    bad = sum(len(line.bad) for line in lines)
+    if options.json:
+        doc = {"seed": options.seed, "points": total, "lines": [asdict(line) for line in lines]}
+        print(json.dumps(doc))
+    else:
+        print(table(lines))
+        print(f"seed {options.seed}, {total} points of these kinds; strace: {missing or 'used'}")
+    return 1 if bad else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every point, not a sample")
+    parser.add_argument("--sample", type=int, default=40, help="points of a sample")
+    parser.add_argument("--seconds", type=float, default=600, help="stop after so long")
+    parser.add_argument("--how", choices=("", "patch", "strace"), default="")
+    parser.add_argument("--kind", default="", help="only faults whose name holds this text")
+    parser.add_argument("--at", type=int, nargs="*", help="only these n")
+    parser.add_argument("--mutant", choices=("", *MUTANTS), default="", help="break the engine")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    given = os.environ.get("BRONZE_SEED")
+    seed = int(given) if given else secrets.randbelow(1 << 32)
+    parser.add_argument("--seed", type=int, default=seed)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
