@@ -126,6 +126,7 @@ class CommitRecord:
             {
                 "format": "bronze-commit/1",
                 "chain_key": self.era.chain_key,
+                "era": _cut_doc(self.era),
                 "partition": {"start": self.partition.start, "end": self.partition.end},
                 "tables": {
                     t.table: _table_doc(t) for t in sorted(self.tables, key=lambda t: t.table)
@@ -144,7 +145,7 @@ class CommitRecord:
         """Read a commit record.
 
         Raises:
-            StateError: malformed, or of another era.
+            StateError: malformed, of another era, or cut into other partitions than ``era`` is.
         """
         doc = load(data, where)
         try:
@@ -154,6 +155,7 @@ class CommitRecord:
                     where=where,
                     todo="it was damaged or copied here; restore it from a backup",
                 )
+            _check_cut(doc["era"], era, where)
             links = _links(doc["links"])
             if links is None:
                 raise KeyError("links")
@@ -190,6 +192,25 @@ def load(data: bytes, where: str) -> dict[str, Any]:
     if not isinstance(doc, dict):
         raise StateError("not a JSON object", where=where)
     return doc
+
+
+def _cut_doc(era: Era) -> dict[str, int]:
+    return {"ledger_start": era.ledger_start, "partition_size": era.partition_size}
+
+
+def _check_cut(doc: dict[str, Any], era: Era, where: str) -> None:
+    """A dataset keeps the partitions it was begun with: others would never line up again."""
+    if doc == _cut_doc(era):
+        return
+    was, now = (
+        f"partitions of {cut['partition_size']} counted from ledger {cut['ledger_start']}"
+        for cut in (doc, _cut_doc(era))
+    )
+    raise StateError(
+        f"the dataset was cut into {was}, the configuration says {now}",
+        where=where,
+        todo="use era.ledger_start and era.partition_size as they were, or a new version_label",
+    )
 
 
 def _table_doc(table: TableFile) -> dict[str, Any]:

@@ -284,6 +284,16 @@ class Committer:
                 )
             )
 
+    def refresh_head(self) -> None:
+        """Have the emitters note the chain's head again, where a crash or a hand damaged it."""
+        if self.head is None or self._unfiled:
+            return
+        try:
+            for emitter in self._emitters:
+                emitter.emit(self.head.event, outbox_event(self.head))
+        except StoreError as error:
+            self._refused(self.head, error)
+
     def _refused(self, row: ChainRow, error: BronzeError) -> None:
         if self._context.options.audit_strict:
             raise PluginError(

@@ -86,13 +86,37 @@ def reconcile(
     announced = _announced(context, committer, backup, rows, inventory.holes)
     check_rows(context, rows, announced, inventory.commits, inventory.sizes)
     _restore_holes(context, inventory)
+    _tell_lost_chain(inventory, rows, announced, backup, say)
     committer.queue_unfiled(_rows_to_file(rows, announced, backup))
     committer.file_events()
     _roll_forward(context, committer, inventory, announced)
     _check_leftovers(context, inventory, announced, backup)
+    committer.refresh_head()
     _check_checkpoint(context, state_dir, say)
     committer.save_checkpoint()
     return inventory
+
+
+def _tell_lost_chain(
+    inventory: Inventory,
+    rows: list[ChainRow],
+    announced: Announced,
+    backup: Path | None,
+    say: Say,
+) -> None:
+    """With catalog and events both gone nothing is left of the old chain but the partitions."""
+    if backup is not None and inventory.commits and not rows and not announced:
+        count = len(inventory.commits)
+        say(
+            Alert(
+                level="error",
+                component="audit",
+                message=f"{count} partitions are committed, but catalog and audit events are gone:"
+                " the chain begins anew, with other events",
+                todo="if a backup of the audit folder or the catalog exists, stop, restore it and"
+                " move the new ones away",
+            )
+        )
 
 
 def _folder_range(key: str) -> LedgerRange | None:
@@ -284,11 +308,24 @@ def _adopt(
                 todo=NEW_VERSION,
             ) from error
         return None
+    _check_first_cut(context, partition)
     event = announced.get(partition)
     if event is None and (not committer.links(built) or source_contradicts(context, built)):
         return None  # never announced, so it may be built again
     committer.adopt(built, event)
     return partition
+
+
+def _check_first_cut(context: EraContext, partition: LedgerRange) -> None:
+    """What is adopted sets how the dataset is cut, so its first partition must be ours."""
+    era = context.era
+    wanted = era.partition_at(era.first_ledger)
+    if partition.start == wanted.start and partition != wanted:
+        raise StateError(
+            f"the dataset begins with partition {partition}, this era's first is {wanted}",
+            where=context.store.uri(context.layout.folder(context.table, partition)),
+            todo="use the ledger_start and partition_size it was cut with, or a new version_label",
+        )
 
 
 def _check_leftovers(

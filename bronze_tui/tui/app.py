@@ -186,6 +186,27 @@ class BronzeApp(App[int]):
     def action_go(self, page: str) -> None:
         self.go(page)
 
+    def open_ledger(self, sequence: int) -> None:
+        """Show one ledger."""
+        self._open("ledger", "open_sequence", sequence)
+
+    def open_sql(self, text: str) -> None:
+        """Put a query into the editor."""
+        self._open("sql", "open_query", text)
+
+    def open_audit(self, partition: str) -> None:
+        """Show a partition's event."""
+        self._open("audit", "open_partition", partition)
+
+    def _open(self, page: str, method: str, argument: Any) -> None:
+        """Go to a page and tell it what to show, once it is there."""
+        self.go(page)
+
+        def tell() -> None:
+            getattr(self.screen, method)(argument)
+
+        self.call_after_refresh(tell)
+
     def action_jump_back(self) -> None:
         if self._pages:
             page = self._pages.pop()
