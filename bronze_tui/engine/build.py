@@ -263,19 +263,6 @@ def put_uncommitted(
         context.store.replace(key, data)
 
 
-def drop_uncommitted(built: Built) -> None:
-    """Remove the files of a partition that will not be committed, the manifest first.
-
-    Raises:
-        StateError: it has a commit record.
-    """
-    context, partition = built.context, built.partition
-    if context.store.head(context.layout.commit_record(partition)) is not None:
-        raise StateError("partition has a commit record", where=str(partition))
-    context.store.delete(context.layout.manifest(context.table, partition))
-    context.store.delete(context.layout.parquet(context.table, partition))
-
-
 class _Timed:
     """Adds the time of a block to a stage."""
 

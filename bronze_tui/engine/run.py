@@ -18,7 +18,6 @@ from bronze_tui.domain.events import (
     StateChanged,
 )
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.engine.build import drop_uncommitted
 from bronze_tui.engine.commit import Committer
 from bronze_tui.engine.context import BuildStopped, Built, EngineOptions, EraContext
 from bronze_tui.engine.control import RunControl
@@ -215,7 +214,6 @@ class Engine:
                 self._commit(era, outcome)
                 return
             except LinkError as error:
-                self._drop_unlinked(outcome)
                 outcome = error
         self._totals.errors += 1
         self._fail(era, task, outcome)
@@ -230,17 +228,6 @@ class Engine:
         for following in self._eras:
             if following.context.era.first_ledger == row.partition.end + 1:
                 following.committer.edge_hash = row.last_ledger_hash
-
-    def _drop_unlinked(self, built: Built) -> None:
-        """Forget what was built from a source whose ledgers do not link: a rerun must read the
-        mended source and not find these files whole."""
-        drop_uncommitted(built)
-        if self._options.skip_failed:
-            return
-        with self._control.changed:
-            held = [o for o in self._schedule.outcomes.values() if isinstance(o, Built)]
-        for other in held:
-            drop_uncommitted(other)
 
     def _may_skip(self, error: BronzeError) -> bool:
         """Only wrong data may be skipped: never a store or state error, and never an outage, which
@@ -380,15 +367,17 @@ class Engine:
             holes = ", ".join(self._failures[:5])
             return Exit.FAILED, "failed", f"partitions failed and were left out: {holes}"
         if self._all_finished():
-            return Exit.OK, "done", self._done_message()
+            return self._done_verdict()
         return self._at_tip_verdict()
 
-    def _done_message(self) -> str:
+    def _done_verdict(self) -> tuple[int, str, str]:
+        """A dataset with holes is not whole: a script that runs until 0 must not take it so."""
         holes = [str(hole) for era in self._eras for hole in era.plan.holes]
         if not holes:
-            return "every partition of the plan is committed"
+            return Exit.OK, "done", "every partition of the plan is committed"
         named = ", ".join(holes[:5])
-        return f"all is committed but declared holes ({named}); run with --repair to fill them"
+        text = f"all is committed but declared holes ({named}); run with --repair to fill them"
+        return Exit.FAILED, "done", text
 
     def _at_tip_verdict(self) -> tuple[int, str, str]:
         """An endless era is done at the tip; a bounded one is not, and a script must know."""
