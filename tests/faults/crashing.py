@@ -189,8 +189,10 @@ class Trap:
 
     def _error(self, name: str) -> Exception:
         if self._fault.call == "commit":
-            text = "database or disk is full" if name == "ENOSPC" else "disk I/O error"
-            return sqlite3.OperationalError(text)
+            error = sqlite3.OperationalError(f"{name}, simulated")
+            full = name == "ENOSPC"
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR
+            return error
         return OSError(ERRORS[name], os.strerror(ERRORS[name]))
 
 

@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,9 @@ LEDGERS = 12
 DISK_CODES = {0, 1}
 """What a failing disk may end with: the run went on, or it failed; it is no damaged data."""
 SETTINGS = {"era.ledger_end": 13, "era.partition_size": 4}
+
+STARTS = ("empty", "lost-catalog", "uncommitted")
+"""Nothing; commit records and events whose catalog is gone; whole partitions alone."""
 
 PATCHED = ("link", "rename", "unlink", "mkdir", "fsync", "open", "write", "fchmod", "commit")
 FAILING = ("link", "rename", "mkdir", "fsync", "open", "write", "commit")
@@ -80,8 +84,11 @@ class Line:
 class Sweep:
     """One lake, one crash-free copy, and any number of crashed ones."""
 
-    def __init__(self, root: Path, mutant: str = "", workers: int = 2) -> None:
+    def __init__(
+        self, root: Path, mutant: str = "", workers: int = 2, start: str = "empty"
+    ) -> None:
         self._root = root
+        self._start = "empty"
         self._mutate = MUTANTS[mutant] if mutant else None
         lake = write_tiny_lake(root / "lake", first=2, count=LEDGERS)
         self._settings = SETTINGS | {"perf.workers": workers}
@@ -95,9 +102,18 @@ class Sweep:
         self._clean = partition_digests(clean)
         self._schema = schema(clean)
         assert not (wrong := check(clean, after_recovery=True, clean=self._clean)), wrong
+        self._start = start
 
     def _site(self, name: str) -> Site:
-        return Site(self._root / name, self._lake, dict(self._settings))
+        """Folders as the runs find them."""
+        site = Site(self._root / name, self._lake, dict(self._settings))
+        if self._start != "empty":
+            shutil.copytree(self._root / "clean", site.root)
+            shutil.rmtree(site.state)
+        if self._start == "uncommitted":
+            shutil.rmtree(site.dataset / "_commits")
+            shutil.rmtree(site.pas)
+        return site
 
     def reach(self, fault: Fault) -> int:
         """How often a whole run does it."""
@@ -120,8 +136,12 @@ class Sweep:
             ]
         return points
 
-    def try_fault(self, fault: Fault) -> list[str]:
-        """Fault, check, rerun, check, rerun, compare; what was wrong."""
+    def try_fault(self, fault: Fault, second: Fault | None = None) -> list[str]:
+        """Fault, check, rerun, check, rerun, compare; what was wrong.
+
+        Args:
+            second: what happens to a first rerun.
+        """
         self._number += 1
         site = self._site(f"run-{self._number}")
         line = self.lines.setdefault(fault.name, Line(fault.name))
@@ -130,13 +150,22 @@ class Sweep:
         line.reached += ended.killed or fault.effect in ERRORS
         line.codes[ended.code] = line.codes.get(ended.code, 0) + 1
         wrong = [] if ended.killed else _manners(ended.code, ended.output)
-        wrong += [f"after the fault {w}" for w in check(site, after_recovery=False)]
-        if ended.code == 0:
+        wrong += self._consistent(site, "after the fault")
+        if second is not None:
+            run(site, second, self._mutate)
+            wrong += self._consistent(site, f"after {second.name} {second.n} too")
+        elif ended.code == 0:
             wrong += self._whole(site)
         wrong += self._recover(site)
         line.bad += [f"n={fault.n}: {w}" for w in wrong]
         shutil.rmtree(site.root)
         return wrong
+
+    def _consistent(self, site: Site, when: str) -> list[str]:
+        """A lost catalog cannot be right before it is rebuilt."""
+        if self._start == "lost-catalog":
+            return []
+        return [f"{when} {w}" for w in check(site, after_recovery=False)]
 
     def _whole(self, site: Site) -> list[str]:
         """Exit code 0 is a promise; only what cannot be kept was told: a cache, a temp's name."""
@@ -196,12 +225,13 @@ def table(lines: list[Line]) -> str:
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folders are removed
     rng = random.Random(options.seed)
     deadline = time.monotonic() + options.seconds
     missing = why_no_strace() if options.how != "patch" else "not asked for"
     root = Path(tempfile.mkdtemp(prefix="bronze-sweep-"))
     try:
-        sweep = Sweep(root, options.mutant, options.workers)
+        sweep = Sweep(root, options.mutant, options.workers, options.start)
         chosen = [k for k in kinds(not missing) if options.how in ("", k.how)]
         chosen = [k for k in chosen if options.kind in k.name]
         if not options.all:
@@ -215,7 +245,9 @@ def main() -> int:
             if time.monotonic() > deadline:
                 print(f"time is up after {done} of {len(points)} points", file=sys.stderr)
                 break
-            sweep.try_fault(point)
+            wrong = sweep.try_fault(point, rng.choice(points) if options.twice else None)
+            if wrong and options.first:
+                break
     finally:
         shutil.rmtree(root, ignore_errors=True)
     return _tell(list(sweep.lines.values()), total, missing, options)
@@ -242,6 +274,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--at", type=int, nargs="*", help="only these n")
     parser.add_argument("--mutant", choices=("", *MUTANTS), default="", help="break the engine")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--start", choices=STARTS, default="empty", help="what the runs find")
+    parser.add_argument("--twice", action="store_true", help="a fault in the rerun too")
+    parser.add_argument("--first", action="store_true", help="stop at the first wrong thing")
     parser.add_argument("--json", action="store_true")
     given = os.environ.get("BRONZE_SEED")
     seed = int(given) if given else secrets.randbelow(1 << 32)
