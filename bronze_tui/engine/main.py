@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from bronze_tui.engine.run import Engine
 from bronze_tui.hooks.manager import PluginHost, load_plugins
 from bronze_tui.journal.control import ControlServer
 from bronze_tui.journal.writer import JOURNAL_NAME, Journal
+from bronze_tui.xdr.header import LedgerReader
 
 _NOTIFIED: dict[type[EngineEvent], str] = {
     RunStarted: "bronze_run_started",
@@ -110,6 +112,9 @@ class EngineProcess:
             alert=self._say,
         )
         tune_allocator(self.control.workers)
+        # Loading the compiled walker takes some tenths of a second, a first start a whole one.
+        walker = threading.Thread(target=LedgerReader, name="walker", daemon=True)
+        walker.start()
         opened = Opened(settings, self._flags, self._host, stack, self._say)
         opened.open_eras()
 
@@ -125,6 +130,7 @@ class EngineProcess:
         self._say(self._started(opened, run_id, state_dir, socket))
         for coverage in opened.coverage:
             self._say(coverage)
+        walker.join()
         return engine.run()
 
     def _started(self, opened: Opened, run_id: str, state_dir: Path, socket: str) -> RunStarted:
