@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bronze_emit_file.durable import clean, create, locked, make_folder, move_aside, replace
+from bronze_emit_file.durable import create, locked, move_aside
 from bronze_tui.audit.backup import heads_from_events
 from bronze_tui.audit.canonical import heads_bytes, recompute
 from bronze_tui.audit.event import MAX_EVENT_BYTES, EventRejected, parse_event
@@ -22,6 +22,7 @@ from bronze_tui.audit.links import EventFile, trace
 from bronze_tui.audit.names import HEADS_FILE, event_name, event_name_apart
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import SourceDenied, StateError, StoreRefused
+from bronze_tui.domain.files import make_dirs, replace, sweep
 from bronze_tui.domain.text import safe_text
 
 
@@ -68,7 +69,7 @@ class FileEmitter:
                 something that is no event.
         """
         with self._mutex, self._refusals():
-            make_folder(self._folder)
+            make_dirs(self._folder)
             with locked(self._folder):
                 links = self._links(event.chain_key)
                 self._guard(links, event)
@@ -83,7 +84,7 @@ class FileEmitter:
     def _links(self, chain_key: str) -> _Links:
         links = self._chains.get(chain_key)
         if links is None:
-            clean(self._folder)
+            sweep(self._folder)
             with collector_paused():
                 files = read_folder(self._folder).files
                 links = _Links(item for item in files if item.event.chain_key == chain_key)

@@ -281,7 +281,7 @@ class TestRefusals:
         assert names(tmp_path) == set()
 
     def test_no_hard_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(durable.os, "link", refuse)
