@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("bronze_tui.commands.run:command", "Copy ledgers; what bare 'bronze' does."),
     "demo": ("bronze_tui.commands.demo:command", "Make a small lake, copy it and verify the copy."),
     "status": ("bronze_tui.commands.status:command", "Coverage, gaps and head of a dataset."),
+    "attach": ("bronze_tui.commands.attach:command", "Watch a running or finished copy."),
+    "replay": ("bronze_tui.commands.replay:command", "Show a recorded run on screen."),
+    "serve": ("bronze_tui.commands.serve:command", "The same screen, read-only, in a browser."),
+    "sql": ("bronze_tui.commands.sql:command", "Query the committed Parquet, read only."),
     "ctl": ("bronze_tui.commands.ctl:command", "Pause, resume, drain or stop a running copy."),
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
     "validate": ("bronze_tui.commands.validate:command", "Say all that is wrong with a config."),
@@ -30,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ledger": ("bronze_tui.commands.ledger:command", "Look inside one ledger."),
 }
 """Name to ``module:attribute`` and the line that ``--help`` shows."""
+
+HIDDEN = {"engine": "bronze_tui.commands.engine:command"}
+"""Commands that the program calls itself."""
 
 PIPE_CLOSED = 141
 _GO_FLAGS = {"-config": "--config", "-validate": "--validate", "-version": "--version"}
@@ -75,9 +82,10 @@ class LazyGroup(click.Group):
         ctx: click.Context,  # noqa: ARG002
         cmd_name: str,
     ) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return _plugin_command(cmd_name)
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        place = HIDDEN.get(cmd_name) or COMMANDS[cmd_name][0]
+        module, _, attribute = place.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 

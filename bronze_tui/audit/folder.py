@@ -109,6 +109,7 @@ def verify_folder(
     *,
     chain_key: str = "",
     pin: str = "",
+    pins: Mapping[str, str] | None = None,
     holes: Mapping[str, Iterable[LedgerRange]] | None = None,
 ) -> VerifyReport:
     """Verify a PAS folder at level ``chain``.
@@ -116,6 +117,7 @@ def verify_folder(
     Args:
         chain_key: judge only this chain.
         pin: an event hash that was kept apart and must stand in the chain.
+        pins: the same for several chains, by chain key.
         holes: ledgers declared missing, by chain key.
 
     Raises:
@@ -123,7 +125,7 @@ def verify_folder(
         SourceDenied: something cannot be read.
     """
     with collector_paused():
-        return _verify(path, chain_key, pin, holes)
+        return _verify(path, chain_key, pin, pins or {}, holes)
 
 
 @contextmanager
@@ -140,7 +142,11 @@ def collector_paused() -> Iterator[None]:
 
 
 def _verify(
-    path: Path, chain_key: str, pin: str, holes: Mapping[str, Iterable[LedgerRange]] | None
+    path: Path,
+    chain_key: str,
+    pin: str,
+    pins: Mapping[str, str],
+    holes: Mapping[str, Iterable[LedgerRange]] | None,
 ) -> VerifyReport:
     folder = read_folder(path)
     keys = {item.event.chain_key for item in folder.files} | set(folder.heads or {})
@@ -154,10 +160,11 @@ def _verify(
             todo=f"add --chain with one of {', '.join(sorted(keys))}",
         )
     pinned_key = chain_key or next(iter(keys), "")
+    pins = {**pins, pinned_key: pin} if pin and pinned_key else pins
     chains = verify_chains(
         folder.files,
         heads=_heads_to_compare(folder),
-        pins={pinned_key: pin} if pin and pinned_key else None,
+        pins=pins,
         holes=holes,
         damaged=folder.damaged,
     )
@@ -166,7 +173,7 @@ def _verify(
     findings = tuple(f for f in folder.findings if not chain_key or _concerns(f, chain_key))
     if not keys:
         findings += (_no_events(),)
-    return VerifyReport(str(path), "chain", chains, findings, bool(pin))
+    return VerifyReport(str(path), "chain", chains, findings, bool(pin or pins))
 
 
 def read_capped(path: str | Path, limit: int) -> bytes:

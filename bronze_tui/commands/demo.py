@@ -21,15 +21,19 @@ _MARKER = "demo.yaml"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("demo"))
-@click.option("--no-tui", is_flag=True, help="Headless (the only way in this version).")
+@click.option("--no-tui", is_flag=True, help="Without the app: progress, or log lines in a pipe.")
 @click.option("--json", "as_json", is_flag=True, help="Journal as JSON lines on stdout.")
 @click.option("--ledgers", type=click.IntRange(64, 100_000), default=_COUNT, show_default=True)
-def command(folder: Path, no_tui: bool, as_json: bool, ledgers: int) -> int:  # noqa: ARG001
+def command(folder: Path, no_tui: bool, as_json: bool, ledgers: int) -> int:
     """Make a small chain-consistent lake in FOLDER (default: demo), copy it, verify the copy.
 
     The lake has V0, V1 and V2 ledgers with payments, fee bumps, a failed transaction, a Soroban
     invocation, an upgrade and an empty ledger. Running it again finds everything done.
     """
+    from bronze_tui.tui.launch import on_terminal
+
+    if not (no_tui or as_json) and on_terminal():
+        return show(folder, ledgers)
     from bronze_tui.commands._context import load_config
     from bronze_tui.commands.run import run_headless
     from bronze_tui.engine.main import PluginSwitches
@@ -46,6 +50,19 @@ def command(folder: Path, no_tui: bool, as_json: bool, ledgers: int) -> int:  # 
     if code != Exit.OK:
         return code
     return _prove(folder, config, quiet=as_json)
+
+
+def show(folder: Path, ledgers: int = _COUNT) -> int:
+    """The demo on a terminal: the app on its copy, then the proof; the exit code."""
+    from bronze_tui.commands._context import load_config
+    from bronze_tui.commands.run import config_arguments
+    from bronze_tui.tui.launch import run_with_app
+
+    config = _prepare(folder, ledgers, quiet=False)
+    outcome = run_with_app(load_config(config, ()), config_arguments(config))
+    if outcome.code != Exit.OK or not outcome.finished:
+        return outcome.code
+    return _prove(folder, config, quiet=False)
 
 
 def _prepare(folder: Path, ledgers: int, *, quiet: bool) -> Path:

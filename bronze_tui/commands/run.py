@@ -1,4 +1,8 @@
-"""``bronze run``: the copier. The engine works in this process and is rendered from its journal."""
+"""``bronze run``: the copier.
+
+On a terminal the engine is a process of its own and the app reads its journal; else the engine
+works in this process and is rendered from its journal.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bronze_tui.commands._options import config_options
+from bronze_tui.commands._options import Command, config_options
 from bronze_tui.domain.errors import Exit
 
 if TYPE_CHECKING:
@@ -21,30 +25,43 @@ if TYPE_CHECKING:
     from bronze_tui.engine.main import PluginSwitches
     from bronze_tui.engine.opening import RunFlags
 
+_ENGINE_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--workers", type=click.IntRange(1, 64), help="Builders; else perf.workers."),
+    click.option(
+        "--follow/--no-follow",
+        default=None,
+        help="Wait for new ledgers at the source's tip (default: when the last era has no end).",
+    ),
+    click.option(
+        "--flush-partial", is_flag=True, help="At the tip, commit a short last partition, then end."
+    ),
+    click.option("--repair", is_flag=True, help="Work on declared holes only."),
+    click.option("--no-plugins", is_flag=True, help="Built-in plugins only."),
+    click.option("--disable-plugin", multiple=True, metavar="NAME", help="Do not load a plugin."),
+    click.option(
+        "--strict-plugins", is_flag=True, help="End with 4 when any plugin fails to load."
+    ),
+)
+
+
+def engine_options(command: Command) -> Command:
+    """Add the options that say how the engine works, in the order of ``_ENGINE_OPTIONS``."""
+    for option in reversed(_ENGINE_OPTIONS):
+        command = option(command)
+    return command
+
 
 @click.command()
 @config_options
-@click.option("--no-tui", is_flag=True, help="Run headless (the only way in this version).")
+@click.option("--no-tui", is_flag=True, help="Without the app: progress, or log lines in a pipe.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Journal as JSON lines on stdout.")
 @click.option("--plain", is_flag=True, help="Log lines instead of progress bars on a terminal.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Builders; else perf.workers.")
-@click.option(
-    "--follow/--no-follow",
-    default=None,
-    help="Wait for new ledgers at the source's tip (default: when the last era has no end).",
-)
-@click.option(
-    "--flush-partial", is_flag=True, help="At the tip, commit a short last partition, then end."
-)
-@click.option("--repair", is_flag=True, help="Work on declared holes only.")
-@click.option("--no-plugins", is_flag=True, help="Built-in plugins only.")
-@click.option("--disable-plugin", multiple=True, metavar="NAME", help="Do not load a plugin.")
-@click.option("--strict-plugins", is_flag=True, help="End with 4 when any plugin fails to load.")
+@engine_options
 def command(
     config: Path | None,
     sets: tuple[str, ...],
-    no_tui: bool,  # noqa: ARG001
+    no_tui: bool,
     dry_run: bool,
     as_json: bool,
     plain: bool,
@@ -58,21 +75,93 @@ def command(
 ) -> int:
     """Copy ledgers from the source into committed partitions.
 
-    Ctrl-C or SIGTERM drains: what is being built is finished and committed. A second Ctrl-C stops
-    at once, which is safe too. SIGHUP (a lost terminal) is survived. Run again to go on.
+    On a terminal it opens the operator's screen; --no-tui, --json, --plain or a pipe run without.
+    Without it Ctrl-C or SIGTERM drains: what is being built is finished and committed. A second
+    Ctrl-C stops at once, which is safe too. SIGHUP (a lost terminal) is survived. Run again to go
+    on.
     """
     from bronze_tui.commands._context import load_config
-    from bronze_tui.engine.main import PluginSwitches
-    from bronze_tui.engine.opening import RunFlags
 
     if workers is not None:
         sets = (*sets, f"perf.workers={workers}")
-    loaded = load_config(config, sets)
-    flags = RunFlags(follow=follow, flush_partial=flush_partial, repair=repair)
-    switches = PluginSwitches(not no_plugins, disable_plugin, strict_plugins)
+    if not (no_tui or as_json or plain or dry_run):
+        from bronze_tui.tui import launch
+
+        if launch.on_terminal():
+            if launch.nothing_configured(config, sets):
+                from bronze_tui.commands._starting import start
+
+                return start()
+            flags = _spelled(
+                follow, flush_partial, repair, no_plugins, disable_plugin, strict_plugins
+            )
+            arguments = [*config_arguments(config, sets), *flags]
+            return launch.run_with_app(load_config(config, sets), arguments).code
+    return _without_app(
+        load_config(config, sets),
+        (follow, flush_partial, repair),
+        (no_plugins, disable_plugin, strict_plugins),
+        dry_run=dry_run,
+        as_json=as_json,
+        plain=plain,
+    )
+
+
+def config_arguments(config: Path | None, sets: Sequence[str] = ()) -> list[str]:
+    """``--config`` and ``--set`` as they stand on a command line."""
+    given = ["--config", str(config)] if config is not None else []
+    return [*given, *(word for value in sets for word in ("--set", value))]
+
+
+def _spelled(
+    follow: bool | None,
+    flush_partial: bool,
+    repair: bool,
+    no_plugins: bool,
+    disable_plugin: tuple[str, ...],
+    strict_plugins: bool,
+) -> list[str]:
+    words = [] if follow is None else ["--follow" if follow else "--no-follow"]
+    switches = {
+        "--flush-partial": flush_partial,
+        "--repair": repair,
+        "--no-plugins": no_plugins,
+        "--strict-plugins": strict_plugins,
+    }
+    words += [word for word, given in switches.items() if given]
+    return [*words, *(word for name in disable_plugin for word in ("--disable-plugin", name))]
+
+
+def _without_app(
+    loaded: Loaded,
+    flags: tuple[bool | None, bool, bool],
+    switches: tuple[bool, tuple[str, ...], bool],
+    *,
+    dry_run: bool,
+    as_json: bool,
+    plain: bool,
+) -> int:
+    from bronze_tui.engine.main import PluginSwitches
+    from bronze_tui.engine.opening import RunFlags
+
+    run_flags = RunFlags(*flags)
+    plugin_switches = PluginSwitches(not switches[0], *switches[1:])
     if dry_run:
-        return _dry_run(loaded, flags, switches, as_json=as_json)
-    return run_headless(loaded, flags, switches, as_json=as_json, plain=plain)
+        return _dry_run(loaded, run_flags, plugin_switches, as_json=as_json)
+    return run_headless(loaded, run_flags, plugin_switches, as_json=as_json, plain=plain)
+
+
+def run_engine(loaded: Loaded, flags: RunFlags, switches: PluginSwitches) -> int:
+    """Run the engine in this process without any renderer; the exit code."""
+    from bronze_tui.engine.main import EngineProcess
+
+    listeners = _serve_metrics(loaded)
+    try:
+        engine = EngineProcess(loaded, flags, switches, listeners.listener)
+        with Signals(engine.control):
+            return int(engine.run().exit_code)
+    finally:
+        listeners.close()
 
 
 def run_headless(
@@ -114,8 +203,8 @@ def run_headless(
 class _Listeners:
     """The renderer, and the metrics endpoint when it is on."""
 
-    def __init__(self, feed: Callable[[dict[str, Any]], None]) -> None:
-        self._all = [feed]
+    def __init__(self, *feeds: Callable[[dict[str, Any]], None]) -> None:
+        self._all = list(feeds)
         self._closers: list[Callable[[], None]] = []
 
     def add(self, listener: Callable[[dict[str, Any]], None], close: Callable[[], None]) -> None:
@@ -131,8 +220,8 @@ class _Listeners:
             each()
 
 
-def _serve_metrics(loaded: Loaded, feed: Callable[[dict[str, Any]], None]) -> _Listeners:
-    listeners = _Listeners(feed)
+def _serve_metrics(loaded: Loaded, *feeds: Callable[[dict[str, Any]], None]) -> _Listeners:
+    listeners = _Listeners(*feeds)
     metrics = loaded.settings.metrics
     if metrics.enabled:
         from bronze_tui.headless.metrics import MetricsServer

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -45,6 +46,28 @@ def page(text: str) -> str:
     if not begin or not end:
         raise ValueError(f"the page lacks the markers {BEGIN} and {END}")
     return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a key is, in words; ``variable`` is empty where the Go copier has none."""
+
+    kind: str
+    default: str
+    variable: str
+    text: str
+    go: str
+
+
+def meaning(slot: Slot) -> Meaning:
+    """A key as the table has it, without Markdown."""
+    return Meaning(
+        kind=_kind(slot).replace("`", ""),
+        default=_default(slot).replace("`", ""),
+        variable=slot.key.env,
+        text=slot.field.description or "",
+        go=_relation(slot),
+    )
 
 
 def _table(rows: list[tuple[str, Slot]]) -> str:

@@ -57,6 +57,11 @@ def as_yaml(loaded: Loaded, *, origins: bool = False) -> str:
     return "\n".join(_lines(redacted(loaded.settings), "", "", known)) + "\n"
 
 
+def yaml_of(data: Mapping[str, Any]) -> str:
+    """Plain data of ``redacted``'s shape as YAML."""
+    return "\n".join(_lines(data, "", "", {})) + "\n"
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return redact_dsn(value.get_secret_value())

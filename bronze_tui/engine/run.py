@@ -336,7 +336,7 @@ class Engine:
             head = era.committer.head or head
             last = era.committer.last or last
         finished = RunFinished(
-            exit_code=code,
+            exit_code=int(code),
             outcome=outcome,
             message=message,
             partitions_committed=self._totals.partitions,

@@ -6,7 +6,7 @@ Which event has which level and words is decided here and nowhere else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -53,6 +53,11 @@ class LogLine:
         }
         return " ".join(f"{plain(key)}={_quoted(value)}" for key, value in pairs.items())
 
+    def pairs(self, without: Collection[str] = ()) -> str:
+        """``key=value`` of the fields that are not ``without``, quoted as in ``text``."""
+        shown = (item for item in self.fields.items() if item[0] not in without)
+        return " ".join(f"{plain(key)}={_quoted(value)}" for key, value in shown)
+
     def json(self) -> str:
         """One JSON object with ``time``, ``level``, ``msg`` first, as slog's JSON handler."""
         doc = {"time": stamp(self.time), "level": self.level.upper(), "msg": self.message}
@@ -77,6 +82,17 @@ def log_line(record: Mapping[str, Any]) -> LogLine | None:
         return LogLine(time, level, f"run finished: {record.get('outcome')}", fields | detail)
     known = _MESSAGES.get(kind)
     return LogLine(time, *known, fields) if known is not None else None
+
+
+def level_of(record: Mapping[str, Any]) -> str:
+    """The level of a record's line; info for a kind that has no line."""
+    kind = record.get("kind")
+    if kind == "alert":
+        level = str(record.get("level"))
+        return level if level in LEVELS else "info"
+    if kind == "run_finished":
+        return "info" if record.get("exit_code") == 0 else "error"
+    return _MESSAGES.get(str(kind), ("info",))[0]
 
 
 def stamp(seconds: float) -> str:

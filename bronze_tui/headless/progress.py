@@ -21,11 +21,13 @@ from bronze_tui.headless.final import final_text
 from bronze_tui.headless.plain import plain
 from bronze_tui.headless.summary import InFlight, Notice, RunSummary, advance
 from bronze_tui.headless.units import count, duration, rate, size
+from bronze_tui.headless.verdicts import VerdictWatch
+from bronze_tui.journal.verdict import BAD, WORRYING, Verdict
 
 REFRESH = 0.25
 """Seconds between two frames."""
 SHOWN_ALERTS = 3
-_FIXED_LINES = 8 + SHOWN_ALERTS
+_FIXED_LINES = 9 + SHOWN_ALERTS
 _STATE_STYLE = {
     "running": "bold green",
     "done": "bold green",
@@ -54,10 +56,13 @@ class ProgressSink:
         self._drawn_at = float("-inf")
         self._summary = RunSummary()
         self._live: Live | None = None
+        self._verdicts = VerdictWatch()
+        self._verdict: Verdict | None = None
 
     def show(self, record: Record) -> None:
         """Fold the record in; drawing comes with the tick."""
         self._summary = advance(self._summary, record)
+        self._verdict = self._verdicts.take(record) or self._verdict
 
     def tick(self) -> None:
         """Draw a frame when one is due."""
@@ -78,7 +83,7 @@ class ProgressSink:
     def _draw(self) -> None:
         if self._summary.started is None and self._summary.finished is None:
             return
-        picture = frame(self._summary, self._console.size.height)
+        picture = frame(self._summary, self._console.size.height, self._verdict)
         if self._live is None:
             self._live = Live(
                 picture, console=self._console, auto_refresh=False, redirect_stdout=False
@@ -87,11 +92,13 @@ class ProgressSink:
         self._live.update(picture, refresh=True)
 
 
-def frame(summary: RunSummary, height: int) -> Group:
+def frame(summary: RunSummary, height: int, verdict: Verdict | None = None) -> Group:
     """The whole display for a terminal of ``height`` lines."""
     parts: list[RenderableType] = [_title(summary), _overall(summary), _rates(summary)]
     if summary.finished is None:
         parts += _partitions(summary, max(1, height - _FIXED_LINES))
+    if verdict is not None and verdict.word != "STARTING":
+        parts.append(_verdict(verdict))
     if summary.notices:
         parts += [Text("last alerts", style="bold"), *map(_alert, summary.notices[-SHOWN_ALERTS:])]
     return Group(*parts)
@@ -160,6 +167,14 @@ def _partitions(summary: RunSummary, room: int) -> list[RenderableType]:
     hidden = len(summary.in_flight) - len(shown)
     more = [Text(f"and {hidden} more in flight", style="dim")] if hidden else []
     return [Text("partitions in flight", style="bold"), grid, *more]
+
+
+def _verdict(verdict: Verdict) -> Text:
+    bad = "bold reverse red" if verdict.word in BAD else "bold"
+    text = _line()
+    text.append(verdict.word, style="bold yellow" if verdict.word in WORRYING else bad)
+    text.append(f"  {plain(verdict.evidence)}; next: {plain(verdict.next_step)}")
+    return text
 
 
 def _stage(item: InFlight) -> Text:

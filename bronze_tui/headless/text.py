@@ -9,6 +9,8 @@ from bronze_tui.headless.final import final_text
 from bronze_tui.headless.lines import LEVELS, LogLine, log_line
 from bronze_tui.headless.summary import RunSummary, advance
 from bronze_tui.headless.units import duration, rate, size
+from bronze_tui.headless.verdicts import VerdictWatch
+from bronze_tui.journal.verdict import BAD, WORRYING
 
 PROGRESS_EVERY = 10.0
 """Seconds of the run between two progress lines."""
@@ -35,6 +37,7 @@ class TextSink:
         self._next_step = next_step
         self._summary = RunSummary()
         self._progress_at = 0.0
+        self._verdicts = VerdictWatch()
 
     def show(self, record: Record) -> None:
         """Write the record's line, if its level is high enough."""
@@ -42,6 +45,7 @@ class TextSink:
         line = log_line(record)
         if line is not None:
             self._write(line)
+        self._show_verdict(record)
         if record.get("kind") == "throughput" and self._summary.finished is None:
             self._show_progress()
 
@@ -61,6 +65,16 @@ class TextSink:
     def _write(self, line: LogLine) -> None:
         if LEVELS[line.level] >= self._least:
             self._stream.write((line.json() if self._json else line.text()) + "\n")
+
+    def _show_verdict(self, record: Record) -> None:
+        """One line when the word changes: the same that the screens show."""
+        before = self._verdicts.word
+        verdict = self._verdicts.take(record)
+        if verdict is None or verdict.word == before or verdict.word == "STARTING":
+            return
+        level = "warn" if verdict.word in (*BAD, *WORRYING) else "info"
+        fields = {"evidence": verdict.evidence, "next": verdict.next_step}
+        self._write(LogLine(self._verdicts.view.time, level, f"verdict {verdict.word}", fields))
 
     def _show_progress(self) -> None:
         state = self._summary

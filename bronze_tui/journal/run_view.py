@@ -7,15 +7,15 @@ Textual.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.journal.shape import is_time, well_formed
 
 Record = Mapping[str, Any]
 
@@ -117,6 +117,11 @@ class Spans:
         """Ledgers covered."""
         return sum(self._ends) - sum(self._starts) + len(self._starts)
 
+    @property
+    def last_end(self) -> int:
+        """The highest ledger covered, -1 when none is."""
+        return self._ends[-1] if self._ends else -1
+
     def add(self, span: LedgerRange) -> None:
         """Cover ``span``."""
         first = bisect_left(self._ends, span.start - 1)
@@ -213,15 +218,15 @@ class RunView:
         run_id = record.get("run")
         if isinstance(run_id, str) and run_id != self.run_id:
             self.reset(run_id)
-        time = record.get("time")
-        if isinstance(time, int | float) and math.isfinite(time):
+        time: Any = record.get("time")
+        if is_time(time):
             self.time = float(time)
         self.log.append(record)
         self.logged += 1
         self.revision += 1
-        step = _STEPS.get(record.get("kind", ""))
-        if step is None:
+        if not well_formed(record):
             return
+        step = _STEPS[record["kind"]]
         try:
             step(self, record)
         except (KeyError, TypeError, ValueError):
@@ -449,7 +454,7 @@ class RunView:
     def usual_gap(self) -> float | None:
         """Median seconds between commits of this run; None before the third."""
         times = [time for time, _ in self.commits]
-        gaps = sorted(b - a for a, b in zip(times, times[1:], strict=False))
+        gaps = sorted(b - a for a, b in pairwise(times))
         return gaps[len(gaps) // 2] if len(gaps) >= 2 else None
 
     def last_commit(self) -> float | None:

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import App, SystemCommand
@@ -23,12 +23,18 @@ from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Circumstances, Verdict, judge
 from bronze_tui.tui import keymap
 from bronze_tui.tui.bridge import Bridge, Controls
+from bronze_tui.tui.hangup import end_without_terminal, lost_terminal
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.session import Session
 from bronze_tui.tui.theme import DARK, LIGHT, themes
 from bronze_tui.tui.widgets.status import Tab
 
+if TYPE_CHECKING:
+    from bronze_tui.tui.screens.start import Choice
+
 _ALIVE_EVERY = 1.0
+_BREATH = 0.015
+"""Seconds for keys and drawing between two rounds of catching up with the journal."""
 
 PAGE_CLASSES = {
     "dashboard": "bronze_tui.tui.screens.dashboard:DashboardPage",
@@ -64,11 +70,14 @@ class BronzeApp(App[int]):
         self.clock = clock
         self.frozen_since: float | None = None
         self.chain_broken = ""
+        self.choice: Choice | None = None
+        """What was chosen on the start screen."""
         self._alive: bool | None = None
         self._alive_checked = -1e9
         self._pages: list[str] = []
         self._last_notice = 0
         self._finish_told = False
+        self._catching_up = False
 
     # Start and end.
 
@@ -81,8 +90,18 @@ class BronzeApp(App[int]):
             self.add_mode(page.name, self._page_maker(page.name))
         self._handle_signals()
         self.bridge.start()
-        self.go("dashboard")
+        if self.session.kind == "start":
+            self._ask_start()
+            return
+        self.go(self.session.first_page)
         self.set_interval(1 / self.session.refresh_hz, self.tick)
+
+    @work
+    async def _ask_start(self) -> None:
+        from bronze_tui.tui.screens.start import StartScreen
+
+        self.choice = await self.push_screen_wait(StartScreen())
+        self.exit(0)
 
     def on_unmount(self) -> None:
         self.bridge.close()
@@ -103,23 +122,41 @@ class BronzeApp(App[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             try:
-                loop.add_signal_handler(number, self.exit, 128 + number)
+                loop.add_signal_handler(number, self._leave, 128 + number)
             except (NotImplementedError, RuntimeError, ValueError):
                 return
+
+    def _leave(self, code: int) -> None:
+        if not self.is_web and lost_terminal():
+            end_without_terminal(code)
+        self.exit(code)
 
     # The tick.
 
     def tick(self) -> None:
         """Apply what the journal said, judge, draw the page in front."""
-        self.bridge.drain(self.view)
+        if not self.is_running:
+            return
+        self._take_records()
         now = self.now()
         verdict = self.verdict(now)
         self._tell_news()
         page = self.screen
-        if isinstance(page, Page):
+        if isinstance(page, Page) and page.is_mounted:
             page.refresh_page(
                 self.view, verdict, now, self.status_notes(), frozen=self.frozen_since is not None
             )
+
+    def _take_records(self) -> None:
+        """Apply what was read; behind a flood go on between the ticks, with room for keys."""
+        self.bridge.drain(self.view)
+        if self.bridge.backlog and self.is_running and not self._catching_up:
+            self._catching_up = True
+            self.set_timer(_BREATH, self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._catching_up = False
+        self._take_records()
 
     def now(self) -> float:
         """The time of the run: of the recording in a replay, else of the clock."""
@@ -135,6 +172,9 @@ class BronzeApp(App[int]):
             chain_broken=self.chain_broken,
             recorded=not self.session.live,
         )
+        if self.session.kind == "inspect" and not self.chain_broken:
+            folder = self.session.data_root or self.session.pas_dir
+            return Verdict("READ ONLY", now, f"no copier: {folder}", "walk the chain (5 Audit)")
         return judge(self.view, now, about)
 
     def status_notes(self) -> list[str]:
@@ -197,6 +237,10 @@ class BronzeApp(App[int]):
     def open_audit(self, partition: str) -> None:
         """Show a partition's event."""
         self._open("audit", "open_partition", partition)
+
+    def open_row(self, key: str) -> None:
+        """Show one partition by its row key (``chain_key/S-E``)."""
+        self._open("partitions", "open_row", key)
 
     def _open(self, page: str, method: str, argument: Any) -> None:
         """Go to a page and tell it what to show, once it is there."""

@@ -17,9 +17,10 @@ from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.wire import call, engine_info
 from bronze_tui.tui.session import Session
 
-QUEUE = 200_000
-DRAIN_SECONDS = 0.04
-"""Most time a tick spends applying records; the rest waits for the next tick."""
+QUEUE = 20_000
+"""Records read ahead; the journal itself is the buffer, so that a flood costs no memory."""
+DRAIN_SECONDS = 0.02
+"""Most time spent applying records at once; a key waits no longer for it."""
 
 _POLL = 0.1
 
@@ -91,7 +92,14 @@ class Bridge:
         assert path is not None
         if self._session.kind == "replay":
             return _paced(last_run(path), self._session.speed, self._stop)
-        return tail(path, from_start=True, stop=self._stop.is_set, poll=_POLL)
+        records = tail(path, from_start=True, stop=self._stop.is_set, poll=_POLL)
+        after = self._session.after
+        return (r for r in records if not _older(r, after)) if after else records
+
+
+def _older(record: dict[str, Any], than: float) -> bool:
+    time = record.get("time")
+    return isinstance(time, int | float) and time < than
 
 
 def _paced(

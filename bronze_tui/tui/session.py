@@ -35,6 +35,9 @@ class Session:
     """Folder of the local store; None on a remote one."""
     prefix: str = "bronze/"
     pas_dir: Path | None = None
+    first_page: str = "dashboard"
+    after: float = 0.0
+    """Unix seconds; older journal records are of earlier runs."""
     refresh_hz: float = 4.0
     mouse: bool = True
 

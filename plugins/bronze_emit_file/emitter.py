@@ -165,6 +165,6 @@ class FileEmitter:
         except OSError as error:
             raise StoreRefused(
                 f"cannot write audit events ({error.strerror})",
-                where=str(error.filename or self._folder),
+                where=str(self._folder),
                 todo="free space or fix permissions and run again; the outbox keeps the event",
             ) from error

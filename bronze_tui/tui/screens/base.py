@@ -66,6 +66,9 @@ class Page(Screen[None]):
         self, view: RunView, verdict: Verdict, now: float, notes: list[str], *, frozen: bool
     ) -> None:
         """Draw everything; the status line goes on while the view is frozen."""
+        if not self.is_mounted:
+            # A page that has just been opened may be asked before its widgets are there.
+            return
         self.query_one(StatusLine).show(view, verdict, notes)
         if self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT:
             text = f"{verdict.word}\n{verdict.evidence}\nneeds {LEAST_WIDTH}x{LEAST_HEIGHT},"

@@ -85,7 +85,10 @@ class QuitDialog(ModalScreen[QuitChoice | None]):
         Binding("d", "choose('detach')", "detach", id="quit.detach"),
         Binding("D", "choose('drain')", "drain", id="quit.drain"),
         Binding("escape,n", "choose('')", "stay", id="quit.stay"),
+        Binding("s", "begin_word", "stop", show=False, id="quit.stop"),
     ]
+    AUTO_FOCUS = ""
+    """Without a focus the letters are keys; with one in the input they would be typed there."""
 
     def __init__(self, in_flight: int) -> None:
         super().__init__()
@@ -107,11 +110,15 @@ class QuitDialog(ModalScreen[QuitChoice | None]):
             yield Static(
                 "stop now: type the word stop (safe; unfinished builds are dropped)", markup=False
             )
-            yield Input(placeholder="stop", id="word")
+            yield Input(placeholder="stop, then enter", id="word", select_on_focus=False)
             yield Static("esc  stay", markup=False, classes="choice")
 
-    def on_mount(self) -> None:
-        self.set_focus(None)
+    def action_begin_word(self) -> None:
+        """The first letter of ``stop`` opens the input, so that the word can simply be typed."""
+        box = self.query_one(Input)
+        box.value = "s"
+        box.focus()
+        box.cursor_position = 1
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip().lower() == "stop":

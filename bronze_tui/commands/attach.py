@@ -1,0 +1,49 @@
+"""``bronze attach``: the app on an engine that runs, or on what the last one left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bronze_tui.commands._options import config_options
+from bronze_tui.domain.errors import UsageError
+
+
+@click.command("attach")
+@config_options
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The run's state folder, instead of a configuration.",
+)
+@click.option("--control", is_flag=True, help="May pause, drain and stop; else read-only.")
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+def command(
+    config: Path | None,
+    sets: tuple[str, ...],
+    state_dir: Path | None,
+    control: bool,
+    no_mouse: bool,
+) -> int:
+    """Watch a copy from any terminal, also one that has ended; read-only without --control.
+
+    The run is found through the state folder of the same configuration, or --state-dir.
+    """
+    from dataclasses import replace
+
+    from bronze_tui.commands._context import load_config
+    from bronze_tui.tui import launch
+
+    if state_dir is not None:
+        session = launch.session_of_state(state_dir, control=control)
+    else:
+        session = launch.session_of(load_config(config, sets), "attach", control=control)
+    if session.journal is None or not session.journal.exists():
+        raise UsageError(
+            "no run has left a journal",
+            where=str(session.state_dir),
+            todo="start one with 'bronze run', or name the right configuration or state folder",
+        )
+    launch.need_terminal("'bronze status' and 'bronze ctl status' need none")
+    return launch.open_app(replace(session, mouse=not no_mouse)).code

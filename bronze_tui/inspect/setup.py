@@ -1,0 +1,106 @@
+"""What the inspecting child process needs to know, carried over its pipe as JSON.
+
+Secrets may be in it: it goes to the child's standard input and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bronze_tui.config.load import Loaded
+    from bronze_tui.hooks.contracts import SourceOptions, StoreOptions
+
+DEFAULT_MAX_LEDGER_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How the configuration cuts one era."""
+
+    chain_key: str
+    ledger_start: int
+    partition_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One dataset folder and, where a configuration is known, its source and store.
+
+    ``data_root`` is empty when the store is not a folder of this machine.
+    """
+
+    data_root: str = ""
+    prefix: str = "bronze/"
+    eras: tuple[Cut, ...] = ()
+    """Of the configuration; datasets of other eras are listed after these."""
+    passphrase: str = ""
+    source_mode: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    store_backend: str = ""
+    store: Mapping[str, Any] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    max_ledger_bytes: int = DEFAULT_MAX_LEDGER_BYTES
+
+    @classmethod
+    def of(cls, loaded: Loaded | None, data_root: Path | None, prefix: str) -> Setup:
+        """From a session's parts; without a configuration only the folder is known."""
+        root = str(data_root) if data_root is not None else ""
+        if loaded is None:
+            return cls(data_root=root, prefix=prefix)
+        settings = loaded.settings
+        store = asdict(settings.store_options())
+        return cls(
+            data_root=root,
+            prefix=prefix,
+            eras=tuple(
+                Cut(era.chain_key, era.ledger_start, era.partition_size)
+                for era in settings.active()
+            ),
+            passphrase=settings.source.network_passphrase,
+            source_mode=settings.source.mode,
+            source=asdict(settings.source_options()),
+            store_backend=settings.storage.backend,
+            store={**store, "staging_dir": str(store["staging_dir"])},
+            allow=settings.plugins.allow,
+            disable=settings.plugins.disable,
+            max_ledger_bytes=settings.source.max_ledger_bytes,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, doc: Mapping[str, Any]) -> Setup:
+        """What ``to_json`` gave.
+
+        Raises:
+            TypeError: it is something else.
+        """
+        values = dict(doc)
+        values["eras"] = tuple(Cut(**era) for era in values.get("eras", ()))
+        for name in ("allow", "disable"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
+
+    def source_options(self) -> SourceOptions:
+        """As the source's factory takes them."""
+        from bronze_tui.hooks.contracts import SourceOptions
+
+        return SourceOptions(**{**self.source, "extra": _pairs(self.source)})
+
+    def store_options(self) -> StoreOptions:
+        """As the store's factory takes them."""
+        from bronze_tui.hooks.contracts import StoreOptions
+
+        staging = Path(self.store["staging_dir"])
+        return StoreOptions(**{**self.store, "extra": _pairs(self.store), "staging_dir": staging})
+
+
+def _pairs(doc: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(text)) for name, text in doc.get("extra", ()))

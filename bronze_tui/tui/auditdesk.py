@@ -1,0 +1,146 @@
+"""What the Audit page knows: the report on the table, the chain in hand, files read, heads pinned.
+
+No drawing and no threads; files are written into the folder that is given and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bronze_tui import __version__
+from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.folder import declared_holes
+from bronze_tui.audit.report import VerifyReport, to_json, to_text
+from bronze_tui.domain.audit import AuditEvent
+from bronze_tui.domain.errors import BronzeError
+from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.tui import pins
+from bronze_tui.tui.chainrows import ChainRow, broken_line, first_break, matches, rows_of
+from bronze_tui.tui.filecheck import FileResult, Progress
+
+_NO_CHAIN = ChainReport("", 0, (), "", "", "", ())
+
+
+class AuditDesk:
+    """State of the page; ``checked_at`` in Unix seconds, ``cost`` in seconds."""
+
+    def __init__(self) -> None:
+        self.report: VerifyReport | None = None
+        self.problem = ""
+        self.rows: list[ChainRow] = []
+        self.files: dict[str, FileResult] = {}
+        self.progress: Progress | None = None
+        self.pinned: dict[str, str] = {}
+        self.checked_at = 0.0
+        self.cost = 0.0
+        self.search = ""
+        self.index = 0
+        """Which of the folder's chains is in hand."""
+
+    @property
+    def chain(self) -> ChainReport | None:
+        """The chain in hand."""
+        if self.report is None or not self.report.chains:
+            return None
+        return self.report.chains[self.index % len(self.report.chains)]
+
+    @property
+    def title(self) -> str:
+        """The chain's name, and which one it is of several."""
+        if self.chain is None or self.report is None:
+            return "CHAIN"
+        many = len(self.report.chains)
+        place = f"  ({self.index % many + 1} of {many}, c for the next)" if many > 1 else ""
+        return f"CHAIN {self.chain.chain_key}{place}"
+
+    def take_rows(self) -> None:
+        """Rows of the chain in hand; what belongs to no chain comes last."""
+        if self.report is None:
+            self.rows = []
+        else:
+            self.rows = rows_of(self.chain or _NO_CHAIN, self.report.findings)
+
+    def news(self) -> int:
+        """Index of the first break; without one, of the newest event."""
+        broken = first_break(self.rows, self.files)
+        if broken is not None:
+            return broken
+        return max((i for i, row in enumerate(self.rows) if row.number is not None), default=0)
+
+    def broken(self) -> str:
+        """Evidence of a broken chain or file, empty when all is whole."""
+        return broken_line(self.report, list(self.files.values())) if self.report else ""
+
+    def events(self) -> list[AuditEvent]:
+        """Events of all chains in link order."""
+        chains = self.report.chains if self.report is not None else ()
+        return [item.event for chain in chains for item in chain.line]
+
+    def chain_of(self, partition: str) -> int | None:
+        """Index of the chain that has an event of the partition, the one in hand first."""
+        chains = self.report.chains if self.report is not None else ()
+        order = sorted(range(len(chains)), key=lambda i: (i - self.index) % len(chains))
+        for index in order:
+            if any(str(item.event.partition) == partition for item in chains[index].line):
+                return index
+        return None
+
+    def row_of(self, ledgers: str) -> int | None:
+        """Index of the row of these ledgers, an event before what is none."""
+        found = [i for i, row in enumerate(self.rows) if row.ledgers == ledgers]
+        return min(found, key=lambda i: self.rows[i].item is None, default=None)
+
+    def step(self, start: int, by: int) -> int | None:
+        """The next row, or the next match while something is searched for; None without one."""
+        if not self.search:
+            return max(0, min(start + by, len(self.rows) - 1))
+        order = ((start + by * k) % len(self.rows) for k in range(1, len(self.rows) + 1))
+        return next((i for i in order if matches(self.rows[i], self.search)), None)
+
+    def save_report(self, folder: Path) -> Path:
+        """Write text and JSON of the report; the text's path.
+
+        Raises:
+            StoreRefused: they cannot be written.
+        """
+        assert self.report is not None
+        wrong = [r for r in self.files.values() if not r.ok]
+        text = f"bronze {__version__}  {pins.utc(self.checked_at)}\n{to_text(self.report)}"
+        if self.files:
+            text += f"\n\nfiles: {len(self.files):,} partitions read, {len(wrong):,} differ"
+            text += "".join(f"\n  {r.kind} {r.ledgers}: {r.message}" for r in wrong)
+        doc = json.loads(to_json(self.report)) | {
+            "tool": f"bronze {__version__}",
+            "checked_at": pins.utc(self.checked_at),
+            "files_read": len(self.files),
+            "files_wrong": [
+                {"ledgers": r.ledgers, "kind": r.kind, "message": r.message, "found": r.found}
+                for r in wrong
+            ],
+        }
+        return pins.write_report(folder, text, doc, self.checked_at)[0]
+
+    def pin(self, folder: Path, now: float) -> Path:
+        """Keep the head of the chain in hand; the file.
+
+        Raises:
+            StoreRefused: it cannot be written.
+        """
+        assert self.chain is not None
+        path = pins.pin_head(folder, self.chain.chain_key, self.chain.head, self.chain.events, now)
+        self.pinned[self.chain.chain_key] = self.chain.head
+        return path
+
+
+def holes_of(root: Path | None, prefix: str) -> dict[str, list[LedgerRange]]:
+    """Holes of every dataset of a local store; what cannot be read declares nothing."""
+    found: dict[str, list[LedgerRange]] = {}
+    if root is None:
+        return found
+    for folder in (root / prefix).glob("*/*/*/_holes"):
+        try:
+            found.update(declared_holes(folder))
+        except BronzeError:
+            continue
+    return found

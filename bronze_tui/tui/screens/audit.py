@@ -1,0 +1,422 @@
+"""Audit: the chain as a walkable list, verified at open and as it grows, its first break first.
+
+Verification and the reading of files are thread workers; the page itself only draws what they
+found.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import Static
+
+from bronze_tui.audit.canonical import file_bytes
+from bronze_tui.audit.report import VerifyReport
+from bronze_tui.domain.audit import AuditEvent
+from bronze_tui.domain.errors import BronzeError
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.verdict import Verdict
+from bronze_tui.tui.auditdesk import AuditDesk, holes_of
+from bronze_tui.tui.chainrows import ChainRow, first_break, matches
+from bronze_tui.tui.eventdetail import detail
+from bronze_tui.tui.filecheck import FileResult, Progress, check_files
+from bronze_tui.tui.pins import read_pins
+from bronze_tui.tui.plain import plain
+from bronze_tui.tui.screens.base import Page
+from bronze_tui.tui.widgets.askline import AskLine
+from bronze_tui.tui.widgets.auditband import band, bar, cells, columns
+from bronze_tui.tui.widgets.linelist import Cell, LineList
+
+GROWN_EVERY = 3.0
+"""Least seconds between two verifications that growth asks for; longer for long chains."""
+_TIMES_ITS_COST = 20
+
+
+def _bind(key: str, action: str, name: str, id: str, tooltip: str, **more: Any) -> Binding:
+    return Binding(key, action, name, id=f"audit.{id}", tooltip=tooltip, **more)
+
+
+class AuditPage(Page):
+    """Walk and verify the PAS chain."""
+
+    PAGE = "audit"
+    AUTO_FOCUS = "#events"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _bind("b", "first_break", "first break", "break", "the first break"),
+        _bind("f5", "verify", "verify", "verify", "links and hashes again"),
+        _bind("F", "files", "files", "files", "hash the Parquet files again"),
+        _bind("w", "report", "report", "report", "save text and JSON"),
+        _bind("h", "pin", "pin head", "pin", "keep the head apart from the chain"),
+        _bind("slash", "find", "find", "find", "event number, ledger, hash", key_display="/"),
+        _bind("n", "step(1)", "next", "next", "next event, or next match", show=False),
+        _bind("p", "step(-1)", "previous", "previous", "event or match before", show=False),
+        _bind("c", "chain", "chain", "chain", "next chain of the folder", show=False),
+        _bind("y", "copy", "copy", "copy", "the event as text", show=False),
+        _bind("Y", "copy_json", "copy JSON", "json", "the event as JSON", show=False),
+        _bind("escape", "leave", "stop", "stop", "stop reading files", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    AuditPage #chain { height: 4; }
+    AuditPage #chain > Static { height: 1; }
+    AuditPage #middle { height: 1fr; }
+    AuditPage #list { width: 3fr; }
+    AuditPage #columns { height: 1; color: $text-muted; text-style: bold; }
+    AuditPage #legend { height: 1; color: $text-muted; }
+    AuditPage #detail { width: 2fr; min-width: 42; scrollbar-size-vertical: 1; }
+    AuditPage #detail > Static { height: auto; }
+    AuditPage #empty {
+        display: none; height: 1fr; content-align: center middle; color: $text-muted;
+    }
+    AuditPage.-empty #empty { display: block; }
+    AuditPage.-empty #middle { display: none; }
+    AuditPage.-narrow #middle { layout: vertical; }
+    AuditPage.-narrow #list { width: 1fr; height: 3fr; }
+    AuditPage.-narrow #detail { width: 1fr; height: 2fr; }
+    AuditPage.-low #legend { display: none; }
+    """
+
+    class Verified(Message):
+        """A verification ended, from its thread."""
+
+        def __init__(
+            self, report: VerifyReport | None, problem: str, pinned: dict[str, str], cost: float
+        ) -> None:
+            super().__init__()
+            self.report, self.problem = report, problem
+            self.pinned, self.cost = pinned, cost
+
+    class FilesRead(Message):
+        """More partition files were read, from their thread."""
+
+        def __init__(self, fresh: list[FileResult], progress: Progress) -> None:
+            super().__init__()
+            self.fresh, self.progress = fresh, progress
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = AuditDesk()
+        self._verifying = False
+        self._reading = False
+        self._stop = threading.Event()
+        self._events_seen = -1
+        self._wanted = ""
+        self._drawn: tuple[Text, Text] | None = None
+        self._heading: Text | None = None
+
+    # Building.
+
+    def body(self) -> ComposeResult:
+        with Vertical(id="chain", classes="panel") as chain:
+            chain.border_title = "CHAIN"
+            yield Static(id="band", markup=False)
+            yield Static(id="bar", markup=False)
+        yield Static(id="empty", markup=False)
+        with Horizontal(id="middle"):
+            with Vertical(id="list", classes="panel") as events:
+                events.border_title = "EVENTS"
+                yield Static(id="columns", markup=False)
+                yield LineList(self._line, id="events")
+                legend = Text("ok* linked, but after a break    ? file not read yet (F)")
+                yield Static(legend, id="legend", markup=False)
+            with VerticalScroll(id="detail", classes="panel", can_focus=False) as shown:
+                shown.border_title = "EVENT"
+                yield Static(id="event", markup=False)
+        yield AskLine()
+
+    def on_mount(self) -> None:
+        self._draw_empty()
+        self.action_verify()
+
+    def on_unmount(self) -> None:
+        self._stop.set()
+
+    # Verifying.
+
+    def show(self, view: RunView, verdict: Verdict, now: float) -> None:  # noqa: ARG002
+        events = sum(chain.events for chain in view.chains.values())
+        if events != self._events_seen and not self._verifying:
+            wait = max(GROWN_EVERY, self.desk.cost * _TIMES_ITS_COST)
+            if not 0 <= now - self.desk.checked_at < wait:
+                self._verify_now(events)
+        self._draw_band()
+
+    def action_verify(self) -> None:
+        if not self._verifying:
+            self._verify_now(sum(chain.events for chain in self.bronze.view.chains.values()))
+
+    def _verify_now(self, events: int) -> None:
+        self._events_seen = events
+        folder = self.bronze.session.pas_dir
+        if folder is None:
+            self.desk.problem = "no audit folder: pas.enabled is off, or no configuration is known"
+            self._draw_empty()
+            return
+        self._verifying = True
+        self._verify(folder)
+
+    @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
+    def _verify(self, folder: Path) -> None:
+        from bronze_tui.audit.folder import verify_folder
+
+        begin = time.perf_counter()
+        session = self.bronze.session
+        pinned = read_pins(session.state_dir)
+        report, problem = None, ""
+        try:
+            holes = holes_of(session.data_root, session.prefix)
+            report = verify_folder(folder, pins=pinned, holes=holes)
+        except BronzeError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = f"{folder}: {error.strerror or error}"
+        self.post_message(self.Verified(report, problem, pinned, time.perf_counter() - begin))
+
+    @on(Verified)
+    def _verified(self, message: Verified) -> None:
+        self._verifying = False
+        current = self._row()
+        desk = self.desk
+        desk.checked_at, desk.cost = self.bronze.clock(), message.cost
+        desk.report, desk.problem, desk.pinned = message.report, message.problem, message.pinned
+        self._take_rows()
+        self._draw_empty()
+        kept = desk.row_of(current.ledgers) if current is not None else None
+        self._select(kept if kept is not None else desk.news())
+        if self._wanted:
+            self.open_partition(self._wanted)
+        self._tell_app()
+        self._draw_band()
+
+    def _take_rows(self) -> None:
+        self.desk.take_rows()
+        self._list().show(len(self.desk.rows))
+        self._draw_columns()
+
+    def _tell_app(self) -> None:
+        if self.desk.report is not None:
+            self.bronze.chain_broken = self.desk.broken()
+
+    # The files.
+
+    def action_files(self) -> None:
+        """Hash the partition files of every event again."""
+        session = self.bronze.session
+        if self._reading or self.desk.report is None:
+            return
+        if session.data_root is None:
+            self.bronze.say("the store is not on this machine: its files are not read", "warning")
+            return
+        self._reading = True
+        self._stop.clear()
+        self.desk.files = {}
+        self._read_files(self.desk.events(), session.data_root / session.prefix)
+
+    @work(thread=True, exclusive=True, group="files", exit_on_error=False)
+    def _read_files(self, events: list[AuditEvent], root: Path) -> None:
+        def tell(fresh: list[FileResult], progress: Progress) -> None:
+            self.post_message(self.FilesRead(fresh, progress))
+
+        check_files(events, root, stop=self._stop.is_set, tell=tell)
+
+    @on(FilesRead)
+    def _files_read(self, message: FilesRead) -> None:
+        desk = self.desk
+        desk.progress = progress = message.progress
+        desk.files.update((result.event_hash, result) for result in message.fresh)
+        if progress.done:
+            self._reading = False
+        if progress.done and not progress.stopped:
+            bad = sum(not result.ok for result in desk.files.values())
+            word = f"{bad:,} differ" if bad else "all as announced"
+            text = f"{progress.files:,} partitions read: {word}"
+            self.bronze.say(text, "error" if bad else "information")
+        self._tell_app()
+        self._list().refresh()
+        self._draw_band()
+        self._draw_detail()
+
+    def action_leave(self) -> None:
+        """Stop reading files; what was read stays. Else the search goes."""
+        if self._reading:
+            self._stop.set()
+        else:
+            self._search("")
+
+    # Walking.
+
+    def open_partition(self, partition: str) -> None:
+        """Show the event of a partition, ``START-END``, once the chain is read."""
+        self._wanted = partition
+        if self.desk.report is None:
+            return
+        index = self.desk.chain_of(partition)
+        if index is None:
+            if not self._verifying:
+                self._wanted = ""
+                self.bronze.say(f"no event of partition {partition} is here", "warning")
+            return
+        self._wanted = ""
+        if index != self.desk.index:
+            self.desk.index = index
+            self._take_rows()
+            self._draw_band()
+        self._select(self.desk.row_of(partition) or 0)
+
+    def action_first_break(self) -> None:
+        index = first_break(self.desk.rows, self.desk.files)
+        if index is None:
+            self.bronze.say("no break was found")
+        else:
+            self._select(index)
+
+    def action_step(self, by: int) -> None:
+        if not self.desk.rows:
+            return
+        index = self.desk.step(self._list().cursor, by)
+        if index is None:
+            self.bronze.say(f"not found: {self.desk.search}", "warning")
+        else:
+            self._select(index)
+
+    def action_find(self) -> None:
+        hint = "event number, ledger, hash or file"
+        self.query_one(AskLine).ask("find", hint, self.desk.search)
+
+    @on(AskLine.Answered)
+    def _find(self, message: AskLine.Answered) -> None:
+        self._list().focus()
+        self._search(message.text.strip())
+        row = self._row()
+        if self.desk.search and not (row is not None and matches(row, self.desk.search)):
+            self.action_step(1)
+
+    @on(AskLine.GivenUp)
+    def _no_find(self) -> None:
+        self._search("")
+        self._list().focus()
+
+    def _search(self, text: str) -> None:
+        self.desk.search = text
+        self._list().refresh()
+        count = sum(matches(row, text) for row in self.desk.rows) if text else 0
+        found = plain(f"/{text}: {count:,} found, n p, esc clears", limit=60) if text else None
+        self.query_one("#list").border_subtitle = found
+
+    def action_chain(self) -> None:
+        if self.desk.report is None or len(self.desk.report.chains) < 2:
+            self.bronze.say("the folder holds one chain")
+            return
+        self.desk.index = (self.desk.index + 1) % len(self.desk.report.chains)
+        self._take_rows()
+        self._select(self.desk.news())
+        self._draw_band()
+
+    @on(LineList.Moved)
+    def _moved(self) -> None:
+        self._draw_detail()
+
+    @on(LineList.Chosen)
+    def _chosen(self) -> None:
+        row = self._row()
+        if row is not None and row.item is not None:
+            self.bronze.open_ledger(row.item.event.ledger_start)
+
+    def _select(self, index: int) -> None:
+        self._list().move_to(index)
+        self._draw_detail()
+
+    def _list(self) -> LineList:
+        return self.query_one("#events", LineList)
+
+    def _row(self) -> ChainRow | None:
+        cursor = self._list().cursor
+        return self.desk.rows[cursor] if cursor < len(self.desk.rows) else None
+
+    # Keeping.
+
+    def action_report(self) -> None:
+        if self.desk.report is None:
+            self.bronze.say("nothing is verified yet", "warning")
+        else:
+            self._save(self.desk.save_report)
+
+    def action_pin(self) -> None:
+        if self.desk.chain is None or not self.desk.chain.head:
+            self.bronze.say("there is no head to pin", "warning")
+            return
+        head = self.desk.chain.head
+        now = self.bronze.clock()
+        if self._save(lambda folder: self.desk.pin(folder, now), f"pinned {head}"):
+            self._draw_band()
+
+    def _save(self, write: Callable[[Path], Path], what: str = "saved") -> bool:
+        state_dir = self.bronze.session.state_dir
+        folder = state_dir if state_dir is not None and state_dir.is_dir() else Path.cwd()
+        try:
+            path = write(folder)
+        except BronzeError as error:
+            self.bronze.say(str(error), "error")
+            return False
+        self.bronze.say(f"{what}: {path}")
+        return True
+
+    def action_copy(self) -> None:
+        row = self._row()
+        if row is not None:
+            self.app.copy_to_clipboard(detail(row, self.desk.files, self.desk.chain).plain)
+            self.bronze.say(f"copied: event {row.ledgers}")
+
+    def action_copy_json(self) -> None:
+        row = self._row()
+        if row is not None and row.item is not None:
+            self.app.copy_to_clipboard(file_bytes(row.item.event).decode())
+            self.bronze.say(f"copied as JSON: event {row.ledgers}")
+
+    # Drawing.
+
+    def _line(self, index: int, width: int) -> list[Cell]:
+        return cells(self.desk.rows[index], self.desk.files, width, self.desk.search)
+
+    def _draw_columns(self) -> None:
+        text = Text(columns(self._list().size.width), no_wrap=True)
+        if text != self._heading:
+            self._heading = text
+            self.query_one("#columns", Static).update(text)
+
+    def _draw_band(self) -> None:
+        self._draw_columns()
+        desk = self.desk
+        first = band(desk.chain, desk.report, desk.pinned, self.app.theme_variables)
+        progress = desk.progress if self._reading or desk.files else None
+        checked = (desk.checked_at, desk.cost, self._verifying)
+        second = bar(desk.chain, desk.report, progress, checked, self.query_one("#bar").size.width)
+        if (first, second) != self._drawn:
+            self._drawn = (first, second)
+            self.query_one("#band", Static).update(first)
+            self.query_one("#bar", Static).update(second)
+            self.query_one("#chain").border_title = plain(desk.title)
+
+    def _draw_empty(self) -> None:
+        self.set_class(not self.desk.rows, "-empty")
+        text = "verifying the chain ..." if self.desk.report is None else "no event yet"
+        self.query_one("#empty", Static).update(plain(self.desk.problem or text))
+
+    def _draw_detail(self) -> None:
+        row = self._row()
+        if row is None:
+            return
+        title = f"EVENT {row.number:,}" if row.number is not None else "FINDING"
+        self.query_one("#detail").border_title = title
+        text = detail(row, self.desk.files, self.desk.chain, self.app.theme_variables)
+        self.query_one("#event", Static).update(text)
