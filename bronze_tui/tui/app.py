@@ -141,7 +141,7 @@ class BronzeApp(App[int]):
         now = self.now()
         verdict = self.verdict(now)
         self._tell_news()
-        page = self.screen
+        page = self.screen_stack[-1] if self.screen_stack else None
         if isinstance(page, Page) and page.is_mounted:
             page.refresh_page(
                 self.view, verdict, now, self.status_notes(), frozen=self.frozen_since is not None

@@ -72,7 +72,7 @@ def test_demo_shows_every_page_and_proves_its_copy(terminal: Terminal, tmp_path:
         if find_spec(PAGE_CLASSES[page.name].partition(":")[0]) is None:
             continue
         terminal.press(page.key)
-        terminal.until(lambda p=page: is_active(terminal, p), page.title, 5.0)  # type: ignore[misc]
+        terminal.until(lambda p=page: is_active(terminal, p), page.title, 20.0)  # type: ignore[misc]
     terminal.press("q")
     terminal.wait("EXIT=0.")
     assert not terminal.alternate

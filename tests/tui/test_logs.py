@@ -9,7 +9,7 @@ from typing import Any
 
 import journals
 import pytest
-from piloting import play, settle, text_of, until, widget_text
+from piloting import play, settle, text_of, widget_text
 from textual.pilot import Pilot
 
 from bronze_tui.tui.app import BronzeApp
@@ -341,9 +341,9 @@ def test_how_it_looks(canned: Canned, snap_compare: Any, size: tuple[int, int]) 
         await pilot.press("slash", *"retry", "enter")
         page = page_of(pilot.app)
         # The journal's path is another one each time.
-        page.query_one("#foot").display = False
+        page.query_one("#foot").visible = False
         pilot.app.clear_notifications()
-        await until(pilot, lambda: True)
+        await settle(pilot)
 
     app = canned(journals.retrying(), first_page="logs")
     assert snap_compare(app, terminal_size=size, run_before=ready)

@@ -17,16 +17,15 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.message import Message
 from textual.widgets import Static
 
 from bronze_tui.audit.canonical import file_bytes
-from bronze_tui.audit.report import VerifyReport
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.auditdesk import AuditDesk, holes_of
+from bronze_tui.tui.auditnews import FilesRead, Verified
 from bronze_tui.tui.chainrows import ChainRow, first_break, matches
 from bronze_tui.tui.eventdetail import detail
 from bronze_tui.tui.filecheck import FileResult, Progress, check_files
@@ -85,23 +84,6 @@ class AuditPage(Page):
     AuditPage.-narrow #detail { width: 1fr; height: 2fr; }
     AuditPage.-low #legend { display: none; }
     """
-
-    class Verified(Message):
-        """A verification ended, from its thread."""
-
-        def __init__(
-            self, report: VerifyReport | None, problem: str, pinned: dict[str, str], cost: float
-        ) -> None:
-            super().__init__()
-            self.report, self.problem = report, problem
-            self.pinned, self.cost = pinned, cost
-
-    class FilesRead(Message):
-        """More partition files were read, from their thread."""
-
-        def __init__(self, fresh: list[FileResult], progress: Progress) -> None:
-            super().__init__()
-            self.fresh, self.progress = fresh, progress
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +162,7 @@ class AuditPage(Page):
             problem = str(error)
         except OSError as error:
             problem = f"{folder}: {error.strerror or error}"
-        self.post_message(self.Verified(report, problem, pinned, time.perf_counter() - begin))
+        self.post_message(Verified(report, problem, pinned, time.perf_counter() - begin))
 
     @on(Verified)
     def _verified(self, message: Verified) -> None:
@@ -225,7 +207,7 @@ class AuditPage(Page):
     @work(thread=True, exclusive=True, group="files", exit_on_error=False)
     def _read_files(self, events: list[AuditEvent], root: Path) -> None:
         def tell(fresh: list[FileResult], progress: Progress) -> None:
-            self.post_message(self.FilesRead(fresh, progress))
+            self.post_message(FilesRead(fresh, progress))
 
         check_files(events, root, stop=self._stop.is_set, tell=tell)
 

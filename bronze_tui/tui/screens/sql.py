@@ -4,7 +4,7 @@ nothing and reach nothing; this process only shows and exports what comes back."
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,8 +23,8 @@ from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.widgets import result_pane
-from bronze_tui.tui.widgets.result_pane import ResultPane, count_rows, summary
-from bronze_tui.tui.widgets.sql_editor import Completions, SqlEditor
+from bronze_tui.tui.widgets.result_pane import EMPTY, NO_DATA, ResultPane, count_rows, summary
+from bronze_tui.tui.widgets.sql_editor import Completions, SqlEditor, vocabulary
 from bronze_tui.tui.widgets.sql_tree import SchemaTree
 
 if TYPE_CHECKING:
@@ -37,22 +37,6 @@ if TYPE_CHECKING:
 CAP = 10_000
 _SHOW_ELAPSED_AFTER = 0.2
 _FIRST = "select *\nfrom   coverage\norder  by ledger_start"
-_EMPTY = """\
-F5 runs the statement under the cursor, esc cancels it.
-
-ledgers_lcm_raw    the rows of every committed partition
-commits            what was committed when, with which hash
-manifests          the same as the manifests say it
-coverage           ranges that are there, gaps and holes
-audit_events       the PAS chain
-
-F2 goes to the tables and saved queries, F3 back to the editor."""
-_NO_DATA = """\
-This session has no local dataset to query.
-
-A replay shows a journal alone, and a store in a cloud is not on this machine. Open one with
-'bronze run' or 'bronze attach' where its files are, or ask it in a script:
-bronze sql --data DIR 'select count(*) from ledgers_lcm_raw'"""
 
 
 class SqlPage(Page):
@@ -142,9 +126,9 @@ class SqlPage(Page):
         editor.focus()
         root = self.bronze.session.data_root
         if root is None:
-            self.pane.say(_NO_DATA, middle=True)
+            self.pane.say(NO_DATA, middle=True)
             return
-        self.pane.say(_EMPTY, middle=True)
+        self.pane.say(EMPTY, middle=True)
         self.set_interval(0.1, self._show_elapsed)
         self._connect()
 
@@ -229,7 +213,7 @@ class SqlPage(Page):
 
     def _ask(self, sql: str, *, explain: bool) -> None:
         if self.process is None:
-            self.pane.say(_NO_DATA, middle=True)
+            self.pane.say(NO_DATA, middle=True)
         elif self._since is not None:
             self.bronze.say(f"{self._doing}; esc cancels it", "warning")
         elif not sql:
@@ -400,27 +384,8 @@ class SqlPage(Page):
     @on(SqlEditor.CompletionAsked)
     def _complete(self, message: SqlEditor.CompletionAsked) -> None:
         offered = self.query_one(Completions)
-        count = offered.offer(self._words(), message.fragment)
-        if not count:
-            if not message.explicit:
-                self.focus_next()
-            return
-        at = self.query_one(SqlEditor).cursor_screen_offset
-        room = self.size.height - at.y - 2
-        below = room >= count + 2
-        offered.styles.offset = (
-            max(0, min(at.x - len(message.fragment), self.size.width - 40)),
-            at.y + 1 if below else max(0, at.y - count - 2),
-        )
-
-    def _words(self) -> Iterator[tuple[str, str]]:
-        from bronze_tui.query.statements import FUNCTIONS, KEYWORDS
-
-        for table in self._schema.tables if self._schema is not None else ():
-            yield table.name, "table"
-            for name, _ in table.columns:
-                yield name, "column"
-        for word in KEYWORDS:
-            yield word.lower(), "keyword"
-        for word in FUNCTIONS:
-            yield word, "function"
+        if offered.offer(vocabulary(self._schema), message.fragment):
+            at = self.query_one(SqlEditor).cursor_screen_offset
+            offered.place(at.x - len(message.fragment), at.y, self.size)
+        elif not message.explicit:
+            self.focus_next()

@@ -33,7 +33,8 @@ _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 def count(number: float) -> str:
     """Thousands grouped: ``59,959,999``."""
-    return f"{number:,.0f}"
+    # An int through a float would lose digits above 2**53: total coins are above it.
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.0f}"
 
 
 def rate(number: float) -> str:

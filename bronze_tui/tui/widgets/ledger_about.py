@@ -26,13 +26,13 @@ class LedgerAbout(Container):
     DEFAULT_CSS = """
     LedgerAbout { height: auto; }
     LedgerAbout #facts { height: auto; width: 1fr; min-width: 40; }
-    LedgerAbout #checks { height: auto; width: 1fr; max-height: 12; }
-    LedgerAbout.-compact #checks { max-height: 4; }
+    LedgerAbout #checks { height: auto; width: 1fr; min-height: 8; max-height: 12; }
+    LedgerAbout.-compact #checks { height: 4; min-height: 4; max-height: 4; }
     .-wide LedgerAbout { layout: horizontal; height: 12; }
     .-wide LedgerAbout #facts { height: 100%; width: 82; }
     .-wide LedgerAbout #checks { height: 100%; }
     .-wide LedgerAbout.-compact { height: 9; }
-    .-wide LedgerAbout.-compact #checks { max-height: 9; }
+    .-wide LedgerAbout.-compact #checks { height: 9; max-height: 9; }
     """
 
     def __init__(self) -> None:
@@ -85,5 +85,7 @@ class LedgerAbout(Container):
         if self._columns and width:
             content = ledger_facts.facts(self._columns, self._header, width, compact=self._compact)
             put(panel, content)
-        lines = ledger_facts.check_lines(self.checks, compact=self._compact)
-        put(self.query_one("#check-lines", Static), lines)
+        lines = self.query_one("#check-lines", Static)
+        if put(lines, ledger_facts.check_lines(self.checks, compact=self._compact)):
+            # Beside a toast that comes at the same moment the new height is not always taken.
+            self.call_after_refresh(lines.refresh, layout=True)

@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from bronze_tui.tui.widgets.results import ResultTable
 
 
+EMPTY = """\
+F5 runs the statement under the cursor, esc cancels it.
+
+ledgers_lcm_raw    the rows of every committed partition
+commits            what was committed when, with which hash
+manifests          the same as the manifests say it
+coverage           ranges that are there, gaps and holes
+audit_events       the PAS chain
+
+F2 goes to the tables and saved queries, F3 back to the editor."""
+NO_DATA = """\
+This session has no local dataset to query.
+
+A replay shows a journal alone, and a store in a cloud is not on this machine. Open one with
+'bronze run' or 'bronze attach' where its files are, or ask it in a script:
+bronze sql --data DIR 'select count(*) from ledgers_lcm_raw'"""
+
+
 class ResultPane(Vertical):
     """A panel that shows one result, a plan, or a sentence."""
 

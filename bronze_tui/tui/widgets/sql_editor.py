@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
 from bronze_tui.tui.plain import plain
 
+if TYPE_CHECKING:
+    from bronze_tui.query.client import Schema
+
 MOST_OFFERED = 8
+_WIDTH = 40
 
 
 class SqlEditor(TextArea):
@@ -156,11 +161,32 @@ class Completions(OptionList, can_focus=False):
             self.highlighted = 0
         return len(found)
 
+    def place(self, column: int, row: int, screen: Size) -> None:
+        """Stand below that cell of the screen, or above it where there is no room."""
+        height = self.option_count + 2
+        below = screen.height - row - 2 >= height
+        left = max(0, min(column, screen.width - _WIDTH))
+        self.styles.offset = (left, row + 1 if below else max(0, row - height))
+
     @property
     def chosen(self) -> str:
         """The highlighted word."""
         number = self.highlighted or 0
         return str(self.get_option_at_index(number).id)
+
+
+def vocabulary(schema: Schema | None) -> Iterator[tuple[str, str]]:
+    """Words worth offering, each with what it is."""
+    from bronze_tui.query.statements import FUNCTIONS, KEYWORDS
+
+    for table in schema.tables if schema is not None else ():
+        yield table.name, "table"
+        for name, _ in table.columns:
+            yield name, "column"
+    for word in KEYWORDS:
+        yield word.lower(), "keyword"
+    for word in FUNCTIONS:
+        yield word, "function"
 
 
 def spans(sql: str, styles: dict[str, Style]) -> dict[int, list[tuple[int, int, Style]]]:

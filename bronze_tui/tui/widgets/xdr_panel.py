@@ -183,7 +183,7 @@ class XdrPanel(Horizontal):
     async def _dump(self, key: Key, item: Item | None) -> None:
         """Bytes of a node, or of the whole ledger, where they are in sight."""
         view = self.query_one(HexView)
-        if not view.display:
+        if item is not None and not view.display:
             return
         path = list(item.path) if item is not None else None
         reply = await self._ask(

@@ -1,0 +1,27 @@
+"""What the Audit page's threads tell it; posting a message is the one thing they may do to it."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from bronze_tui.audit.report import VerifyReport
+from bronze_tui.tui.filecheck import FileResult, Progress
+
+
+class Verified(Message):
+    """A verification ended; ``cost`` in seconds, ``problem`` where there is no report."""
+
+    def __init__(
+        self, report: VerifyReport | None, problem: str, pinned: dict[str, str], cost: float
+    ) -> None:
+        super().__init__()
+        self.report, self.problem = report, problem
+        self.pinned, self.cost = pinned, cost
+
+
+class FilesRead(Message):
+    """More partition files were read."""
+
+    def __init__(self, fresh: list[FileResult], progress: Progress) -> None:
+        super().__init__()
+        self.fresh, self.progress = fresh, progress
