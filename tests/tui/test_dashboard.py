@@ -275,8 +275,7 @@ def test_all_sizes_and_back(canned: Canned) -> None:
                 assert "ATTENTION" in text_of(app)
                 assert "STAGES" not in text_of(app)
         await pilot.resize_terminal(120, 40)
-        await settle(pilot)
-        assert text_of(app) == begin
+        await until(pilot, lambda: text_of(app) == begin)
 
     play(canned(journals.halted()), look)
 

@@ -271,6 +271,9 @@ class SqlPage(Page):
             self.pane.note("cancelling …")
         elif self.has_class("asked"):
             self.action_tables()
+        else:
+            # Printable keys are the app's again: page numbers, quit, help.
+            self.set_focus(None)
 
     # Answers.
 
