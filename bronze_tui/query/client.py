@@ -84,6 +84,7 @@ class QueryProcess:
         self._busy = threading.Lock()
         self._writing = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._closed = False
         self._said: deque[str] = deque(maxlen=20)
         self._current = 0
         self._count = 0
@@ -150,7 +151,8 @@ class QueryProcess:
         return True
 
     def close(self) -> None:
-        """End the child; a running query ends as cancelled."""
+        """End the child for good; a running query ends as cancelled."""
+        self._closed = True
         self._cancelled = self._current
         child, self._child = self._child, None
         if child is None:
@@ -233,8 +235,11 @@ class QueryProcess:
 
     def _ready(self) -> subprocess.Popen[bytes]:
         """The child, started when there is none."""
-        if self._child is not None and self._child.poll() is None:
-            return self._child
+        if self._closed:
+            raise QueryCancelled("the console was closed")
+        running = self._child
+        if running is not None and running.poll() is None:
+            return running
         if not self._root.is_dir():
             raise QueryFailed(
                 "nothing is committed here yet: no such folder",
@@ -294,7 +299,7 @@ class QueryProcess:
         if child is not None:
             code = _stop(child)
             _close(child)
-        if self._cancelled == number:
+        if self._closed or self._cancelled == number:
             return QueryCancelled("cancelled")
         if self._late == number:
             return QueryFailed(f"stopped after {self._limits.seconds:g} s, the most it may take")

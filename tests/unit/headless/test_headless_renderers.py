@@ -39,14 +39,14 @@ def test_text_lines_then_the_closing_block(whole: Records) -> None:
     feed.close()
     lines = err.getvalue().splitlines()
     log = [line for line in lines if LINE.match(line)]
-    assert len(log) == 6
+    assert len(log) == 8
     assert "level=DEBUG" not in err.getvalue()
     assert lines[len(log)].startswith("done: 30 ledgers in 3 partitions, 6.0 s (5.0 ledgers/s)")
     assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize(
-    ("level", "lines"), [("debug", 14), ("info", 6), ("warn", 2), ("error", 0)]
+    ("level", "lines"), [("debug", 16), ("info", 8), ("warn", 2), ("error", 0)]
 )
 def test_json_log_lines_and_levels(whole: Records, level: str, lines: int) -> None:
     err = io.StringIO()
