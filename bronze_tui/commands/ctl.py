@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from bronze_tui.commands._options import config_options
-from bronze_tui.journal.wire import COMMANDS, MAX_WORKERS
+from bronze_tui.journal.wire import COMMANDS, MAX_WORKERS, partition_text
 
+_COUNT = click.IntRange(1, MAX_WORKERS)
 _SAID = {
     "pause": "pausing: builders wait at their next ledger, what is built is still committed",
     "resume": "resumed",
@@ -21,7 +22,7 @@ _SAID = {
 
 @click.command("ctl")
 @click.argument("action", type=click.Choice(COMMANDS))
-@click.argument("count", type=click.IntRange(1, MAX_WORKERS), required=False)
+@click.argument("value", metavar="[COUNT|START-END]", required=False)
 @config_options
 @click.option(
     "--state-dir",
@@ -31,22 +32,23 @@ _SAID = {
 @click.option("--json", "as_json", is_flag=True, help="Print the engine's answer as JSON.")
 def command(
     action: str,
-    count: int | None,
+    value: str | None,
     config: Path | None,
     sets: tuple[str, ...],
     state_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Control a running copy: status, pause, resume, drain, stop, or workers N.
+    """Control a running copy: status, pause, resume, drain, stop, workers N, or retry S-E.
+
+    'retry' tries a partition that waits after a failed attempt at once, named by its ledgers as
+    in '18-33'.
 
     The engine is found through the state folder of the same configuration, or --state-dir.
     """
     from bronze_tui.journal.wire import call
 
-    if (action == "workers") != (count is not None):
-        raise click.UsageError("'workers' takes a number, the other actions take none")
+    args = _arguments(action, value)
     folder = state_dir if state_dir is not None else _state_dir(config, sets)
-    args = {} if count is None else {"count": count}
     answer = call(folder, action, **args)
     if as_json:
         click.echo(json.dumps(answer, indent=2, default=str))
@@ -54,9 +56,25 @@ def command(
     if action in _SAID:
         click.echo(_SAID[action])
     elif action == "workers":
-        click.echo(f"workers: {count}")
+        click.echo(f"workers: {value}")
+    elif action == "retry":
+        click.echo(f"retry: {value} is tried now")
     for line in lines(answer):
         click.echo(line)
+
+
+def _arguments(action: str, value: str | None) -> dict[str, Any]:
+    if action == "workers":
+        if value is None:
+            raise click.UsageError(f"'workers' takes a number from 1 to {MAX_WORKERS}")
+        return {"count": _COUNT(value)}
+    if action == "retry":
+        if value is None:
+            raise click.UsageError("'retry' takes a partition, START-END")
+        return {"partition": partition_text(value)}
+    if value is not None:
+        raise click.UsageError("'workers' and 'retry' take a value, the other actions take none")
+    return {}
 
 
 def lines(answer: dict[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ class RunControl:
         self._halt = False
         self._hold = False
         self._told: list[tuple[str, str, str]] = []
+        self._backing_off: set[str] = set()
 
     @property
     def state(self) -> str:
@@ -118,6 +119,29 @@ class RunControl:
             self.changed.wait_for(lambda: self.stopping, timeout=seconds)
         self.check()
 
+    def back_off(self, partition: str, seconds: float) -> None:
+        """Sleep before a partition's next try; ``retry`` ends it early, a pause holds it.
+
+        Raises:
+            BuildStopped: the run gives builds up.
+        """
+        with self.changed:
+            self._backing_off.add(partition)
+            self.changed.wait_for(
+                lambda: self.stopping or partition not in self._backing_off, timeout=seconds
+            )
+            self._backing_off.discard(partition)
+        self.check()
+
+    def retry(self, partition: str) -> bool:
+        """End the back-off of a partition; false when it is in none."""
+        with self.changed:
+            if partition not in self._backing_off:
+                return False
+            self._backing_off.discard(partition)
+            self.changed.notify_all()
+        return True
+
     def take_notes(self) -> list[tuple[str, str, str]]:
         """State, by whom, detail: changes since the last call, for the journal."""
         with self.changed:
@@ -135,9 +159,15 @@ class RunControl:
 
 
 def handler(
-    control: RunControl, status: Callable[[], dict[str, Any]]
+    control: RunControl,
+    status: Callable[[], dict[str, Any]],
+    retry: Callable[[str, str], None],
 ) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Answers of the control socket's commands."""
+    """Answers of the control socket's commands.
+
+    Args:
+        retry: called with a partition and by whom; raises UsageError when it cannot be tried now.
+    """
 
     def handle(command: str, args: dict[str, Any]) -> dict[str, Any]:
         by = "control socket"
@@ -148,12 +178,14 @@ def handler(
             if not isinstance(count, int) or isinstance(count, bool):
                 raise UsageError("workers needs a number")
             control.set_workers(count, by)
+        elif command == "retry":
+            retry(str(args.get("partition")), by)
         elif command in ("pause", "resume", "drain", "stop"):
             getattr(control, command)(by)
         else:
             raise UsageError(
                 f"unknown command {command!r}",
-                todo="use status, pause, resume, drain, stop, workers",
+                todo="use status, pause, resume, drain, stop, workers, retry",
             )
         return {"state": control.state, "workers": control.workers}
 

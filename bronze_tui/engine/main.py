@@ -124,7 +124,8 @@ class EngineProcess:
             opened.beat()
 
         engine = Engine(opened.eras, opened.options, self.control, self._say, beat)
-        server = ControlServer(state_dir, run_id, handler(self.control, engine.status))
+        answers = handler(self.control, engine.status, engine.retry)
+        server = ControlServer(state_dir, run_id, answers)
         socket = server.start().socket
         stack.callback(server.close)
         self._say(self._started(opened, run_id, state_dir, socket))

@@ -26,7 +26,7 @@ from bronze_tui.engine.context import EngineOptions, EraContext
 from bronze_tui.engine.merge import merged
 from bronze_tui.engine.plan import EraPlan, next_ledger
 from bronze_tui.engine.reconcile import reconcile
-from bronze_tui.engine.run import EraRun
+from bronze_tui.engine.schedule import EraRun
 from bronze_tui.hooks.contracts import Emitter, LedgerSource, Store, StoreLock
 from bronze_tui.hooks.manager import PluginHost
 from bronze_tui.tables.parquet import Compression

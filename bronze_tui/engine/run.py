@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from bronze_tui.domain.errors import BronzeError, Exit, LinkError, SourceDataError, SourceError
@@ -18,37 +17,16 @@ from bronze_tui.domain.events import (
     StateChanged,
 )
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.engine.commit import Committer
-from bronze_tui.engine.context import BuildStopped, Built, EngineOptions, EraContext
+from bronze_tui.engine.context import BuildStopped, Built, EngineOptions
 from bronze_tui.engine.control import RunControl
 from bronze_tui.engine.figures import Figures, Totals, count_built
 from bronze_tui.engine.holes import declare_hole
-from bronze_tui.engine.plan import EraPlan
+from bronze_tui.engine.requeue import refuse
+from bronze_tui.engine.schedule import EraRun, Schedule
 from bronze_tui.engine.workers import Outcome, Task, WorkerPool
 
 _TICK = 1.0
 _JOIN = 5.0
-
-
-@dataclass(slots=True)
-class EraRun:
-    """One era of the run: what is open, who commits, what is left."""
-
-    context: EraContext
-    committer: Committer
-    plan: EraPlan
-
-
-@dataclass(slots=True)
-class _Schedule:
-    """What was handed out and what came back, by place in commit order."""
-
-    tasks: dict[int, tuple[EraRun, Task]] = field(default_factory=dict)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    next_index: int = 0
-    """Place of the next task to hand out."""
-    next_commit: int = 0
-    failed: bool = False
 
 
 class Engine:
@@ -73,7 +51,7 @@ class Engine:
         self._control = control
         self._say = say
         self._beat = beat
-        self._schedule = _Schedule()
+        self._schedule = Schedule()
         self._pool = WorkerPool(options, control, self._take, self._done, say)
         self._totals = Totals()
         self._figures = Figures(say, self._pool, control, self._totals)
@@ -114,6 +92,20 @@ class Engine:
             "held": len(self._schedule.outcomes),
             "chains": [era.committer.status() for era in self._eras],
         }
+
+    def retry(self, partition: str, by: str) -> None:
+        """Try a partition that waits in back-off at once; any thread may ask.
+
+        Raises:
+            UsageError: it is in no back-off; the text says what it does instead.
+        """
+        if self._control.retry(partition):
+            self._say(Alert("info", "engine", f"partition {partition} is tried now, by {by}"))
+            return
+        with self._control.changed:
+            held = [str(self._schedule.tasks[i][1].partition) for i in self._schedule.outcomes]
+        building = [str(task.partition) for _, task, _ in self._pool.active()]
+        refuse(LedgerRange.parse(partition), self._eras, building, held)
 
     def _loop(self) -> None:
         while True:

@@ -147,7 +147,7 @@ class WorkerPool:
                     return error
                 self.retries += 1
                 self._say_retry(task, attempt, attempts, delay, error)
-                self._control.wait(delay)
+                self._control.back_off(str(task.partition), delay)
             else:
                 self._say_built(built, number)
                 return built

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bronze_tui.domain.errors import BronzeError, EngineUnreachable, Exit, UsageError
+from bronze_tui.domain.ledger import LedgerRange
 
 ENGINE_FILE = "engine.json"
-COMMANDS = ("status", "pause", "resume", "drain", "stop", "workers")
+COMMANDS = ("status", "pause", "resume", "drain", "stop", "workers", "retry")
 MAX_WORKERS = 64
 MAX_REQUEST = 64 << 10
 MAX_ANSWER = 4 << 20
@@ -38,7 +39,8 @@ class EngineInfo:
 
 
 def parse_request(line: bytes) -> tuple[str, dict[str, Any]]:
-    """Command and arguments of a request line; ``workers`` carries ``count``, 1 to 64.
+    """Command and arguments of a request line; ``workers`` carries ``count``, 1 to 64, ``retry``
+    ``partition`` as ``START-END``.
 
     Raises:
         UsageError: it is not a request.
@@ -59,7 +61,23 @@ def parse_request(line: bytes) -> tuple[str, dict[str, Any]]:
         count = args.get("count")
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_WORKERS:
             raise UsageError(f"workers needs a count from 1 to {MAX_WORKERS}")
+    if command == "retry":
+        args = {**args, "partition": partition_text(args.get("partition"))}
     return command, args
+
+
+def partition_text(value: Any) -> str:
+    """A partition as ``START-END``.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    try:
+        return str(LedgerRange.parse(str(value)))
+    except ValueError:
+        raise UsageError(
+            f"{str(value)[:40]!r} is not a partition", todo="name it by its ledgers, START-END"
+        ) from None
 
 
 def engine_info(state_dir: Path) -> EngineInfo | None:

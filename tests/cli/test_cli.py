@@ -184,7 +184,11 @@ def test_exit_codes(
         (["plugins", "--allow", "nobody"], "unknown plugin 'nobody'"),
         (["ctl"], "Missing argument"),
         (["ctl", "workers"], "'workers' takes a number"),
+        (["ctl", "workers", "many"], "not a valid integer range"),
+        (["ctl", "workers", "65"], "not in the range"),
         (["ctl", "pause", "3"], "the other actions take none"),
+        (["ctl", "retry"], "'retry' takes a partition"),
+        (["ctl", "retry", "18"], "'18' is not a partition"),
         (["ctl", "explode"], "explode"),
         (["-config", "/no/such/file.yaml", "-validate"], "/no/such/file.yaml"),
     ],
@@ -290,6 +294,8 @@ def test_ctl_speaks_to_a_running_engine(engine: Path, capsys: pytest.CaptureFixt
     ]
     assert cli.main(["ctl", "workers", "4", "--state-dir", str(engine), "--json"]) == 0
     assert '"count": 4' in capsys.readouterr().out
+    assert cli.main(["ctl", "retry", "0018-33", "--state-dir", str(engine)]) == 0
+    assert capsys.readouterr().out.startswith("retry: 0018-33 is tried now")
     assert cli.main(["ctl", "drain", "--state-dir", str(engine)]) == 0
     assert capsys.readouterr().out.startswith("draining")
 
