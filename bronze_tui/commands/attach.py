@@ -33,12 +33,15 @@ def command(
     from dataclasses import replace
 
     from bronze_tui.commands._context import load_config
+    from bronze_tui.commands.run import config_arguments
     from bronze_tui.tui import launch
 
     if state_dir is not None:
         session = launch.session_of_state(state_dir, control=control)
     else:
-        session = launch.session_of(load_config(config, sets), "attach", control=control)
+        loaded = load_config(config, sets)
+        words = config_arguments(loaded.path, sets)
+        session = launch.session_of(loaded, "attach", control=control, arguments=words)
     if session.journal is None or not session.journal.exists():
         raise UsageError(
             "no run has left a journal",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -61,7 +61,7 @@ def read(path: Path) -> Records:
     Raises:
         UsageError: there is no journal, or it cannot be read.
     """
-    return Records(_all_lines(_open_files(path)))
+    return Records(_all_lines(open_files(path)))
 
 
 def last_run(path: Path) -> Records:
@@ -70,9 +70,13 @@ def last_run(path: Path) -> Records:
     Raises:
         UsageError: there is no journal, or it cannot be read.
     """
-    files = _open_files(path)
-    run_id = next((run for file in reversed(files) if (run := _last_run_id(file))), None)
-    return Records(_all_lines(files), run_id)
+    files = open_files(path)
+    runs = [last_run_id(file) for file in files]
+    run_id = next((run for run in reversed(runs) if run), None)
+    # It begins at the earliest in the first file that ends with it: what lies before is not read.
+    first = next((i for i, run in enumerate(runs) if run == run_id), 0)
+    close_all(files[:first])
+    return Records(_all_lines(files[first:]), run_id)
 
 
 def tail(
@@ -91,19 +95,10 @@ def tail(
         poll: seconds between looks.
         wait: how to pass them.
     """
-    follower = _Follower(path, from_start)
-    try:
-        while True:
-            stopping = stop()
-            yield from follower.fresh()
-            if stopping:
-                return
-            wait(poll)
-    finally:
-        follower.close()
+    yield from Follower(path, from_start).follow(stop, poll, wait)
 
 
-class _Follower:
+class Follower:
     """Position in a chain of rotated files."""
 
     def __init__(self, path: Path, from_start: bool) -> None:
@@ -118,7 +113,30 @@ class _Follower:
             if self._file is not None:
                 self._file.seek(0, os.SEEK_END)
 
+    @classmethod
+    def at(cls, path: Path, file: IO[bytes], rest: bytes) -> Follower:
+        """Go on where ``file`` stands, ``rest`` being the line that begins before it."""
+        follower = cls(path, from_start=True)
+        follower.close()
+        follower._file, follower._rest = file, rest
+        return follower
+
+    def follow(
+        self, stop: Callable[[], bool], poll: float, wait: Callable[[float], None]
+    ) -> Iterator[Record]:
+        """Records until ``stop``, after a last look; closes the file."""
+        try:
+            while True:
+                stopping = stop()
+                yield from self.fresh()
+                if stopping:
+                    return
+                wait(poll)
+        finally:
+            self.close()
+
     def fresh(self) -> Iterator[Record]:
+        """What was written since the last call."""
         while True:
             if self._file is None:
                 self._file = _try_open(_oldest(self._path))
@@ -193,8 +211,12 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _open_files(path: Path) -> list[IO[bytes]]:
-    """Open oldest first; opened from the newest on, so that a rotation meanwhile loses none."""
+def open_files(path: Path) -> list[IO[bytes]]:
+    """Open oldest first; opened from the newest on, so that a rotation meanwhile loses none.
+
+    Raises:
+        UsageError: there is no journal, or it cannot be read.
+    """
     seen: set[tuple[int, int]] = set()
     with ExitStack() as stack:
         files: list[IO[bytes]] = []
@@ -224,6 +246,12 @@ def _open_files(path: Path) -> list[IO[bytes]]:
         return files[::-1]
 
 
+def close_all(files: Iterable[IO[bytes]]) -> None:
+    """Close what ``open_files`` gave."""
+    for file in files:
+        file.close()
+
+
 def _all_lines(files: list[IO[bytes]]) -> Iterator[bytes]:
     with ExitStack() as stack:
         for file in files:
@@ -243,7 +271,8 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         yield b"a line too long to be a record\n"
 
 
-def _last_run_id(file: IO[bytes]) -> str | None:
+def last_run_id(file: IO[bytes]) -> str | None:
+    """The run of the file's last record, looked for in its last megabytes."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL_WINDOW))
     for line in reversed(file.read(_TAIL_WINDOW).split(b"\n")):

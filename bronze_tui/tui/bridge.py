@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bronze_tui.domain.errors import BronzeError
-from bronze_tui.journal.reader import last_run, tail
+from bronze_tui.journal.newest import follow
+from bronze_tui.journal.reader import last_run
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.wire import call, engine_info
 from bronze_tui.tui.session import Session
@@ -92,7 +93,7 @@ class Bridge:
         assert path is not None
         if self._session.kind == "replay":
             return _paced(last_run(path), self._session.speed, self._stop)
-        records = tail(path, from_start=True, stop=self._stop.is_set, poll=_POLL)
+        records = follow(path, stop=self._stop.is_set, poll=_POLL)
         after = self._session.after
         return (r for r in records if not _older(r, after)) if after else records
 

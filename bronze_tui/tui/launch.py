@@ -9,31 +9,24 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from bronze_tui.domain.errors import BronzeError, Exit, UsageError
-from bronze_tui.journal.reader import last_run
+from bronze_tui.journal.newest import newest_records
 from bronze_tui.journal.wire import engine_info
 from bronze_tui.journal.writer import JOURNAL_NAME
+from bronze_tui.tui.enginestart import Started, exit_code, has_begun, last_words, start_engine
 from bronze_tui.tui.hangup import let_go, lost_terminal
 from bronze_tui.tui.session import Session
 
 if TYPE_CHECKING:
     from bronze_tui.config.load import Loaded
     from bronze_tui.tui.screens.start import Choice
-
-ENGINE_LOG = "engine.log"
-OPEN_WITHIN = 15.0
-"""Seconds to wait for the engine's first line; after that the app opens and shows STARTING."""
-_POLL = 0.02
-_LOG_SHOWN = 4_000
 
 
 def on_terminal() -> bool:
@@ -81,30 +74,22 @@ def run_with_app(loaded: Loaded, arguments: Sequence[str]) -> Outcome:
     Raises:
         BronzeError: the state folder cannot be used.
     """
-    state_dir = loaded.settings.state_dir()
-    began = time.time()
     attach = _attach_command(loaded)
-    with _open_log(state_dir) as log:
-        said_before = log.tell()
-        child = subprocess.Popen(  # noqa: S603 - our own command line
-            [sys.executable, "-m", "bronze_tui.cli", "engine", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    started = start_engine(loaded.settings.state_dir(), arguments)
     try:
-        if not _first_line(state_dir, child, began):
-            return Outcome(_ended_early(child, state_dir / ENGINE_LOG, said_before, attach), False)
+        if not has_begun(started):
+            return Outcome(_ended_early(started, attach), False)
     except KeyboardInterrupt:
-        sys.stderr.write(f"The engine goes on (process {child.pid}). Come back: {attach}\n")
+        sys.stderr.write(f"The engine goes on (process {started.child.pid}). Come back: {attach}\n")
         raise
-    session = replace(session_of(loaded, "run", control=True), child=child, after=began)
-    return open_app(session, attach)
+    session = session_of(loaded, "run", control=True, arguments=arguments)
+    return open_app(replace(session, child=started.child, after=started.began))
 
 
-def session_of(loaded: Loaded, kind: Any, *, control: bool) -> Session:
-    """The session of a configuration."""
+def session_of(
+    loaded: Loaded, kind: Any, *, control: bool, arguments: Sequence[str] | None = None
+) -> Session:
+    """The session of a configuration; ``arguments`` are what its engine is started with again."""
     settings = loaded.settings
     url = urlsplit(settings.store_options().url)
     return Session(
@@ -113,6 +98,7 @@ def session_of(loaded: Loaded, kind: Any, *, control: bool) -> Session:
         state_dir=settings.state_dir(),
         loaded=loaded,
         control=control,
+        arguments=None if arguments is None else tuple(arguments),
         data_root=Path(unquote(url.path)) if url.scheme == "file" else None,
         prefix=settings.storage.prefix,
         pas_dir=Path(settings.pas.backup_dir).absolute() if settings.pas.enabled else None,
@@ -126,7 +112,7 @@ def session_of_state(state_dir: Path, *, control: bool) -> Session:
         UsageError: no run ever left a journal there.
     """
     journal = _journal(state_dir)
-    started = next((r for r in last_run(journal) if r.get("kind") == "run_started"), {})
+    started = next((r for r in newest_records(journal) if r.get("kind") == "run_started"), {})
     file = Path(str(started.get("config_file") or ""))
     if file.is_file():
         from bronze_tui.config.load import load
@@ -137,7 +123,7 @@ def session_of_state(state_dir: Path, *, control: bool) -> Session:
             pass
         else:
             if loaded.settings.state_dir() == state_dir.absolute():
-                return session_of(loaded, "attach", control=control)
+                return session_of(loaded, "attach", control=control, arguments=_again(loaded))
     url = urlsplit(str(started.get("store") or ""))
     root = Path(unquote(url.path)) if url.scheme == "file" else None
     # The address names the dataset: network, era and version are its last three folders.
@@ -152,7 +138,19 @@ def session_of_state(state_dir: Path, *, control: bool) -> Session:
     )
 
 
-def open_app(session: Session, attach: str = "") -> Outcome:
+def _again(loaded: Loaded) -> list[str] | None:
+    """What starts a run of a configuration file again; None when this shell's variables would make
+    it another run."""
+    from bronze_tui.config.load import load
+
+    try:
+        here = load(loaded.path, ())
+    except BronzeError:
+        return None
+    return ["--config", str(loaded.path)] if here.settings == loaded.settings else None
+
+
+def open_app(session: Session) -> Outcome:
     """Run the app to its end and say on stdout what became of the run."""
     from bronze_tui.tui.app import BronzeApp
 
@@ -163,7 +161,7 @@ def open_app(session: Session, attach: str = "") -> Outcome:
         if lost_terminal():
             let_go()
         return Outcome(code, False)
-    finished = session.live and _say_end(session, app.view.run_id, attach)
+    finished = session.live and _say_end(app.session, app.view.run_id)
     return Outcome(code, finished)
 
 
@@ -226,49 +224,14 @@ def _journal(state_dir: Path) -> Path:
     return named if named is not None and named.exists() else state_dir / JOURNAL_NAME
 
 
-def _open_log(state_dir: Path) -> IO[bytes]:
-    """Where what the engine prints goes: its last words when it cannot write a journal."""
-    from bronze_tui.domain.refusal import refusing
-
-    path = state_dir / ENGINE_LOG
-    with refusing(path):
-        state_dir.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
-
-
-def _first_line(state_dir: Path, child: subprocess.Popen[bytes], began: float) -> bool:
-    """Wait until the new run has a journal line; false when the child ended without one."""
-    path = state_dir / JOURNAL_NAME
-    until = time.monotonic() + OPEN_WITHIN
-    while time.monotonic() < until:
-        ended = child.poll() is not None
-        if _written_since(path, began):
-            return True
-        if ended:
-            return False
-        time.sleep(_POLL)
-    return True
-
-
-def _written_since(path: Path, began: float) -> bool:
-    try:
-        state = path.stat()
-    except OSError:
-        return False
-    return state.st_size > 0 and state.st_mtime >= began
-
-
-def _ended_early(child: subprocess.Popen[bytes], log: Path, said_before: int, attach: str) -> int:
+def _ended_early(started: Started, attach: str) -> int:
     """Show what the engine said before it ended; its exit code."""
-    code = child.wait()
-    try:
-        text = log.read_bytes()[said_before:][-_LOG_SHOWN:].decode("utf-8", "replace")
-    except OSError:
-        text = ""
-    sys.stderr.write(text or f"bronze: error: the engine ended with {code} and said nothing\n")
+    code = exit_code(started.child)
+    nothing = f"bronze: error: the engine ended with {code} and said nothing\n"
+    sys.stderr.write(last_words(started) or nothing)
     if code == Exit.LOCKED:
         sys.stderr.write(f"look at the run that works there: {attach}\n")
-    return code if code >= 0 else 128 - code
+    return code
 
 
 def _attach_command(loaded: Loaded) -> str:
@@ -277,20 +240,27 @@ def _attach_command(loaded: Loaded) -> str:
     return f"bronze attach --control --state-dir {shlex.quote(str(loaded.settings.state_dir()))}"
 
 
-def _say_end(session: Session, run_id: str, attach: str) -> bool:
+def _say_end(session: Session, run_id: str) -> bool:
     """The closing block of the run on screen, or how to come back to it; whether it has ended."""
     from bronze_tui.headless.final import final_text
     from bronze_tui.headless.summary import summarise
 
     if session.journal is not None and run_id:
-        records = [r for r in last_run(session.journal) if r.get("run") == run_id]
+        records = [r for r in newest_records(session.journal) if r.get("run") == run_id]
         summary = summarise(records)
-        if summary.finished is not None:
+        if summary.finished is not None and _is_newest(session, records):
             print(final_text(summary))
             return True
+    attach = _attach_command(session.loaded) if session.loaded is not None else "bronze attach"
     if session.child is not None and session.child.poll() is None:
         print(f"The engine goes on (process {session.child.pid}). Come back: {attach}")
     elif session.kind == "run":
         again = attach.replace("attach --control", "run")
         print(f"The engine ended without a closing line. Run again to go on: {again}")
     return False
+
+
+def _is_newest(session: Session, records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether these records are of the engine that was started last."""
+    time = records[-1].get("time")
+    return isinstance(time, int | float) and time >= session.after

@@ -1,4 +1,4 @@
-"""What the app shows and what it may do: decided before it starts, never changed by a screen."""
+"""What the app shows and what it may do: decided before it starts, only a new engine changes it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Session:
     control: bool = False
     """Whether commands may be sent to the engine."""
     child: subprocess.Popen[bytes] | None = None
+    arguments: tuple[str, ...] | None = None
+    """Command line of ``bronze engine`` that starts such a run again; None when none is known."""
     speed: float = 1.0
     data_root: Path | None = None
     """Folder of the local store; None on a remote one."""
