@@ -9,23 +9,26 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from bronze_tui.domain.errors import BronzeError
-from bronze_tui.domain.text import safe_text
-from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Circumstances, Verdict, judge
 from bronze_tui.tui import keymap
-from bronze_tui.tui.bridge import Bridge, Controls
+from bronze_tui.tui.bridge import Bridge
+from bronze_tui.tui.chainwatch import ChainWatch
 from bronze_tui.tui.hangup import end_without_terminal, lost_terminal
+from bronze_tui.tui.keeping import keeper_of, own_folder
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.session import Session
+from bronze_tui.tui.steering import Steered
+from bronze_tui.tui.terminaltitle import TerminalTitle
 from bronze_tui.tui.theme import DARK, LIGHT, themes
 from bronze_tui.tui.widgets.status import Tab
 
@@ -49,7 +52,7 @@ PAGE_CLASSES = {
 """Imported when first opened: the first frame pays for the dashboard alone."""
 
 
-class BronzeApp(App[int]):
+class BronzeApp(Steered):
     """The operator's screen.
 
     Args:
@@ -62,14 +65,14 @@ class BronzeApp(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = keymap.GLOBAL
 
     def __init__(self, session: Session, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
-        self.session = session
-        self.view = RunView()
-        self.controls = Controls(session)
+        super().__init__(session)
         self.bridge = Bridge(session, clock)
+        self.chain_watch = ChainWatch(session, own_folder(session))
+        self.keeper = keeper_of(session, kept=not self.is_web)
         self.clock = clock
         self.frozen_since: float | None = None
-        self.chain_broken = ""
+        self.damaged_file = ""
+        """A partition file that is not the one announced, as the Audit page found."""
         self.choice: Choice | None = None
         """What was chosen on the start screen."""
         self._alive: bool | None = None
@@ -77,6 +80,8 @@ class BronzeApp(App[int]):
         self._pages: list[str] = []
         self._last_notice = 0
         self._finish_told = False
+        self._break_told = ""
+        self._title: TerminalTitle | None = None
         self._catching_up = False
 
     # Start and end.
@@ -85,7 +90,11 @@ class BronzeApp(App[int]):
         for theme in themes():
             self.register_theme(theme)
         if "NO_COLOR" not in os.environ:
-            self.theme = DARK
+            kept = self.keeper.theme
+            self.theme = kept if kept in self.available_themes else DARK
+            self.theme_changed_signal.subscribe(self, lambda _: self.keeper.save(self.theme))
+        if self._driver is not None and not (self.is_web or self.is_headless):
+            self._title = TerminalTitle(self._driver.write)
         for page in keymap.PAGES:
             self.add_mode(page.name, self._page_maker(page.name))
         self._handle_signals()
@@ -93,7 +102,7 @@ class BronzeApp(App[int]):
         if self.session.kind == "start":
             self._ask_start()
             return
-        self.go(self.session.first_page)
+        self.go(self._first_page())
         self.set_interval(1 / self.session.refresh_hz, self.tick)
 
     @work
@@ -103,8 +112,19 @@ class BronzeApp(App[int]):
         self.choice = await self.push_screen_wait(StartScreen())
         self.exit(0)
 
+    def _first_page(self) -> str:
+        """Where the person left it; a recording and a plain folder open as asked."""
+        kept = self.keeper.kept.page
+        return kept if self.session.live and kept in PAGE_CLASSES else self.session.first_page
+
     def on_unmount(self) -> None:
         self.bridge.close()
+        self.chain_watch.close()
+        if self.current_mode in PAGE_CLASSES:
+            self.keeper.kept.page = self.current_mode
+            self.keeper.save()
+        if self._title is not None:
+            self._title.give_back()
 
     def _page_maker(self, name: str) -> Callable[[], Screen[Any]]:
         def make() -> Screen[Any]:
@@ -141,11 +161,36 @@ class BronzeApp(App[int]):
         now = self.now()
         verdict = self.verdict(now)
         self._tell_news()
+        self._watch_chain()
+        self._show_title(verdict)
         page = self.screen_stack[-1] if self.screen_stack else None
         if isinstance(page, Page) and page.is_mounted:
             page.refresh_page(
                 self.view, verdict, now, self.status_notes(), frozen=self.frozen_since is not None
             )
+
+    @property
+    def chain_broken(self) -> str:
+        """Evidence of the verdict CHAIN BROKEN."""
+        return self.chain_watch.belief.broken or self.damaged_file
+
+    def _watch_chain(self) -> None:
+        """Verify the chain now and then in a process of its own, whatever page is open."""
+        events = sum(chain.events for chain in self.view.chains.values())
+        if self.chain_watch.due(events, finished=self.view.finished is not None):
+            self.run_worker(self.chain_watch.look(), group="chain", exit_on_error=False)
+        if self.chain_broken != self._break_told:
+            self._break_told = self.chain_broken
+            if self._break_told:
+                self.say(f"CHAIN BROKEN: {self._break_told}", "error")
+                self.bell()
+
+    def _show_title(self, verdict: Verdict) -> None:
+        if self._title is not None:
+            done = self.view.fraction()
+            percent = "" if done is None else f" {int(done * 100)}%"
+            chain = next(iter(self.view.chains), "")
+            self._title.show(f"{verdict.word}{percent} {chain} - bronze")
 
     def _take_records(self) -> None:
         """Apply what was read; behind a flood go on between the ticks, with room for keys."""
@@ -208,10 +253,6 @@ class BronzeApp(App[int]):
             self.say(errors[-1].message, "error")
         self._last_notice = self.view.errors
 
-    def say(self, text: str, severity: Any = "information") -> None:
-        """A toast; the text is literal."""
-        self.notify(safe_text(text)[:300], severity=severity, markup=False)
-
     # Going about.
 
     def go(self, page: str) -> None:
@@ -272,9 +313,19 @@ class BronzeApp(App[int]):
         self.tick()
 
     def action_save_screenshot(self) -> None:
-        folder = self.session.state_dir
-        path = self.save_screenshot(path=str(folder) if folder and folder.is_dir() else None)
+        try:
+            path = self.save_screenshot(path=str(self.own_folder()))
+        except OSError as error:
+            self.say(f"no screenshot: {error.filename}: {error.strerror}", "error")
+            return
         self.say(f"screenshot saved: {path}")
+
+    def own_folder(self) -> Path:
+        """Where this session's exports, reports and queries go; made when it is not there."""
+        folder = own_folder(self.session)
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def get_system_commands(
         self,
@@ -287,6 +338,11 @@ class BronzeApp(App[int]):
             yield SystemCommand("Pause or resume", "builders wait", self.action_pause)
             yield SystemCommand("Drain", "finish what is being built, then end", self.action_drain)
             yield SystemCommand("Workers", "change the number of builders", self.action_workers)
+            about = "drop unfinished builds, end; asks for a word"
+            yield SystemCommand("Stop now", about, self.action_stop_now)
+        if self.may_run_again:
+            about = "start a new run when this one has ended"
+            yield SystemCommand("Run again", about, self.action_run_again)
         yield SystemCommand("Theme", "dark, light and others", self.action_change_theme)
         yield SystemCommand("Keys", "all keys of this page", self.action_show_keys)
         yield SystemCommand("Screenshot", "save this screen as SVG", self.action_save_screenshot)
@@ -298,35 +354,14 @@ class BronzeApp(App[int]):
     def action_toggle_dark(self) -> None:
         self.theme = LIGHT if self.theme == DARK else DARK
 
-    # Control.
-
-    def action_pause(self) -> None:
-        paused = self.view.engine_state == "paused"
-        self.command("resume" if paused else "pause")
-
-    @work
-    async def action_drain(self) -> None:
-        from bronze_tui.tui.screens.dialogs import Confirm
-
-        question = "Finish and commit what is being built, then end the run?"
-        if await self.push_screen_wait(Confirm("Drain", question)):
-            self.command("drain")
-
-    @work
-    async def action_workers(self) -> None:
-        from bronze_tui.tui.screens.dialogs import AskNumber
-
-        now = int(self.view.throughput.get("workers", self.view.started.get("workers", 1)))
-        count = await self.push_screen_wait(AskNumber("Workers", "Number of builders", now, 1, 64))
-        if count is not None and count != now:
-            self.command("workers", count=count)
+    # Leaving.
 
     @work
     async def action_ask_quit(self) -> None:
         from bronze_tui.tui.screens.dialogs import QuitDialog
 
-        running = self.view.finished is None and self._alive is True and self.controls.allowed
-        if not running:
+        running = not self.ended and self.controls.engine_alive() is True
+        if not (running and self.controls.allowed):
             self.exit(self.exit_code())
             return
         choice = await self.push_screen_wait(QuitDialog(len(self.view.in_flight())))
@@ -334,19 +369,3 @@ class BronzeApp(App[int]):
             self.exit(0)
         elif choice in ("drain", "stop"):
             self.command(choice)
-
-    def exit_code(self) -> int:
-        """The finished run's exit code; 0 when nothing of ours ended."""
-        if self.session.kind == "run" and self.view.finished is not None:
-            return int(self.view.finished.get("exit_code", 0))
-        return 0
-
-    @work(thread=True, group="control", exit_on_error=False)
-    def command(self, command: str, **args: Any) -> None:
-        """Send a command; the answer comes as a toast."""
-        try:
-            answer = self.controls.send(command, **args)
-        except BronzeError as error:
-            self.call_from_thread(self.say, str(error), "error")
-            return
-        self.call_from_thread(self.say, f"{command}: engine is {answer.get('state', '?')}")

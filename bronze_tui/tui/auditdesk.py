@@ -16,7 +16,14 @@ from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.tui import pins
-from bronze_tui.tui.chainrows import ChainRow, broken_line, first_break, matches, rows_of
+from bronze_tui.tui.chainrows import (
+    ChainRow,
+    broken_line,
+    damage_line,
+    first_break,
+    matches,
+    rows_of,
+)
 from bronze_tui.tui.filecheck import FileResult, Progress
 
 _NO_CHAIN = ChainReport("", 0, (), "", "", "", ())
@@ -69,8 +76,12 @@ class AuditDesk:
         return max((i for i, row in enumerate(self.rows) if row.number is not None), default=0)
 
     def broken(self) -> str:
-        """Evidence of a broken chain or file, empty when all is whole."""
-        return broken_line(self.report, list(self.files.values())) if self.report else ""
+        """Evidence of a broken chain, empty when all is whole."""
+        return broken_line(self.report) if self.report else ""
+
+    def damaged_file(self) -> str:
+        """Evidence of a file that is not the one announced, empty when all read are."""
+        return next((damage_line(f) for f in self.files.values() if not f.ok), "")
 
     def events(self) -> list[AuditEvent]:
         """Events of all chains in link order."""

@@ -143,10 +143,10 @@ class Controls:
     def engine_alive(self) -> bool | None:
         """Whether the engine's process lives; None when nobody can tell."""
         child = self._session.child
-        if child is not None:
-            return child.poll() is None
+        if child is not None and child.poll() is None:
+            return True
         if not self._session.live or self._session.state_dir is None:
-            return None
+            return None if child is None else False
         with contextlib.suppress(BronzeError):
             info = engine_info(self._session.state_dir)
             return info is not None and Path(f"/proc/{info.pid}").exists()

@@ -160,8 +160,13 @@ def file_state(row: ChainRow, files: Mapping[str, FileResult]) -> str:
     return OK if result.ok else BAD
 
 
-def broken_line(report: VerifyReport, files: Sequence[FileResult] = ()) -> str:
-    """The evidence of the verdict CHAIN BROKEN; empty when all is whole."""
+def damage_line(result: FileResult) -> str:
+    """What is wrong with a partition file."""
+    return f"{result.kind} in partition {result.ledgers}: {result.message}"
+
+
+def broken_line(report: VerifyReport) -> str:
+    """The evidence of the verdict CHAIN BROKEN; empty when all is whole, or nothing is there."""
     for chain in report.chains:
         first = chain.first_wrong
         if first is not None:
@@ -169,11 +174,8 @@ def broken_line(report: VerifyReport, files: Sequence[FileResult] = ()) -> str:
             ledgers = f", ledgers {first.ledgers}" if first.ledgers else ""
             return f"{chain.chain_key}: {first.kind}{place}{ledgers}"
     for finding in report.findings:
-        if finding.severity == "error":
+        if finding.severity == "error" and finding.kind != "no_events":
             return f"{finding.kind}: {finding.file or finding.message}"
-    for result in files:
-        if not result.ok:
-            return f"{result.kind} in partition {result.ledgers}: {result.message}"
     return ""
 
 

@@ -65,22 +65,21 @@ def start_engine(state_dir: Path, arguments: Sequence[str]) -> Started:
     return Started(child, state_dir, began, run_before, said_before)
 
 
-def has_begun(started: Started, within: float = OPEN_WITHIN) -> bool:
-    """Wait until its run has a journal line; false when the engine ended without one."""
-    journal = started.state_dir / JOURNAL_NAME
+def has_begun(started: Started) -> bool | None:
+    """Whether its run has a journal line; false when the engine ended without one, None when
+    nobody knows yet."""
+    ended = started.child.poll() is not None
+    if newest_run(started.state_dir / JOURNAL_NAME) != started.run_before:
+        return True
+    return False if ended else None
+
+
+def wait_until_begun(started: Started, within: float = OPEN_WITHIN) -> bool:
+    """Wait for ``has_begun``; an engine that takes longer is taken as started."""
     until = time.monotonic() + within
-    looked_at = -1
-    while time.monotonic() < until:
-        ended = started.child.poll() is not None
-        written = _written(journal)
-        if written != looked_at:
-            looked_at = written
-            if newest_run(journal) != started.run_before:
-                return True
-        if ended:
-            return False
+    while (begun := has_begun(started)) is None and time.monotonic() < until:
         time.sleep(_POLL)
-    return True
+    return begun is not False
 
 
 def last_words(started: Started) -> str:
@@ -97,13 +96,6 @@ def exit_code(child: subprocess.Popen[bytes]) -> int:
     """The code of a child that has ended, as a shell gives it."""
     code = child.wait()
     return code if code >= 0 else 128 - code
-
-
-def _written(journal: Path) -> int:
-    try:
-        return journal.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _open_log(state_dir: Path) -> IO[bytes]:

@@ -28,6 +28,9 @@ PAGES: tuple[Page, ...] = (
     Page("8", "config", "Config", "effective values and where they came from"),
 )
 
+CONTROL_ACTIONS = frozenset({"pause", "drain", "workers", "stop_now", "run_again"})
+"""Actions that change a run: not offered to a view that may only look."""
+
 GLOBAL: list[BindingType] = [
     *(
         Binding(p.key, f"go('{p.name}')", p.title, show=False, id=f"go.{p.name}", tooltip=p.summary)
@@ -39,8 +42,13 @@ GLOBAL: list[BindingType] = [
     Binding("space", "freeze", "freeze", show=False, id="freeze", tooltip="hold the view still"),
     Binding("P", "pause", "pause", show=False, id="control.pause", tooltip="pause or resume"),
     Binding("D", "drain", "drain", show=False, id="control.drain", tooltip="finish, commit, end"),
-    Binding("W", "workers", "workers", show=False, id="control.workers"),
+    Binding("W", "workers", "workers", show=False, id="control.workers",
+            tooltip="number of builders"),
+    Binding("X", "stop_now", "stop now", show=False, id="control.stop",
+            tooltip="end without waiting, by a typed word"),
+    Binding("R", "run_again", "run again", show=False, id="control.run_again",
+            tooltip="a new run when this one has ended"),
     Binding("f12", "save_screenshot", "screenshot", show=False, id="screenshot"),
     Binding("ctrl+z", "suspend_process", "suspend", show=False, id="suspend"),
     Binding("q", "ask_quit", "quit", id="quit"),
-]
+]  # fmt: skip

@@ -20,7 +20,13 @@ from bronze_tui.domain.errors import BronzeError, Exit, UsageError
 from bronze_tui.journal.newest import newest_records
 from bronze_tui.journal.wire import engine_info
 from bronze_tui.journal.writer import JOURNAL_NAME
-from bronze_tui.tui.enginestart import Started, exit_code, has_begun, last_words, start_engine
+from bronze_tui.tui.enginestart import (
+    Started,
+    exit_code,
+    last_words,
+    start_engine,
+    wait_until_begun,
+)
 from bronze_tui.tui.hangup import let_go, lost_terminal
 from bronze_tui.tui.session import Session
 
@@ -77,7 +83,7 @@ def run_with_app(loaded: Loaded, arguments: Sequence[str]) -> Outcome:
     attach = _attach_command(loaded)
     started = start_engine(loaded.settings.state_dir(), arguments)
     try:
-        if not has_begun(started):
+        if not wait_until_begun(started):
             return Outcome(_ended_early(started, attach), False)
     except KeyboardInterrupt:
         sys.stderr.write(f"The engine goes on (process {started.child.pid}). Come back: {attach}\n")

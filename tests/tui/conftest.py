@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,26 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> None:
     """No animation, no blinking, no colour setting of whoever runs the tests."""
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
     monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the app keeps of a person is kept of nobody."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user-state"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_folder() -> Iterator[None]:
+    """Nothing that the app writes lands in the folder one happens to be in."""
+    here = Path.cwd()
+
+    def left() -> set[str]:
+        kinds = ("csv", "json", "parquet", "svg", "txt", "yaml")
+        return {path.name for kind in kinds for path in here.glob(f"*.{kind}")}
+
+    before = left()
+    yield
+    assert left() - before == set(), here
 
 
 @pytest.fixture

@@ -530,9 +530,6 @@ def test_without_events(tmp_path: Path, kind: str) -> None:
         for key in ("b", "n", "p", "h", "w", "F", "c", "y", "Y", "enter", "escape"):
             await pilot.press(key)
 
-    import os
-
-    os.chdir(tmp_path)
     play(app, step)
 
 

@@ -27,8 +27,10 @@ from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.auditdesk import AuditDesk, holes_of
 from bronze_tui.tui.auditnews import FilesRead, Verified
 from bronze_tui.tui.chainrows import ChainRow, first_break, matches
+from bronze_tui.tui.chainwatch import SECOND_LOOK
 from bronze_tui.tui.eventdetail import detail
 from bronze_tui.tui.filecheck import FileResult, Progress, check_files
+from bronze_tui.tui.keeping import own_folder
 from bronze_tui.tui.pins import read_pins
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.screens.base import Page
@@ -153,7 +155,7 @@ class AuditPage(Page):
 
         begin = time.perf_counter()
         session = self.bronze.session
-        pinned = read_pins(session.state_dir)
+        pinned = read_pins(own_folder(session))
         report, problem = None, ""
         try:
             holes = holes_of(session.data_root, session.prefix)
@@ -186,8 +188,13 @@ class AuditPage(Page):
         self._draw_columns()
 
     def _tell_app(self) -> None:
-        if self.desk.report is not None:
-            self.bronze.chain_broken = self.desk.broken()
+        desk = self.desk
+        if desk.report is None:
+            return
+        self.bronze.damaged_file = desk.damaged_file()
+        if not self.bronze.chain_watch.belief.take(desk.broken()):
+            # An event may have been on its way to the disk: only a second look counts.
+            self.set_timer(SECOND_LOOK, self.action_verify)
 
     # The files.
 
@@ -343,10 +350,8 @@ class AuditPage(Page):
             self._draw_band()
 
     def _save(self, write: Callable[[Path], Path], what: str = "saved") -> bool:
-        state_dir = self.bronze.session.state_dir
-        folder = state_dir if state_dir is not None and state_dir.is_dir() else Path.cwd()
         try:
-            path = write(folder)
+            path = write(self.bronze.own_folder())
         except BronzeError as error:
             self.bronze.say(str(error), "error")
             return False

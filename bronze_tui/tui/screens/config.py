@@ -273,7 +273,7 @@ class ConfigPage(Page):
 
     def action_write(self) -> None:
         if self._loaded is not None:
-            folder = self.bronze.session.state_dir or Path()
+            folder = self.bronze.own_folder()
             self.query_one(AskLine).ask("write", "file to create", str(folder / EFFECTIVE))
 
     @on(AskLine.Answered)

@@ -51,6 +51,33 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(answer)
 
 
+class TypeWord(ModalScreen[bool]):
+    """Yes by a typed word, for what cannot be taken back."""
+
+    DEFAULT_CSS = _CSS.replace("%s", "TypeWord").replace("%%", "%")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "cancel", id="dialog.cancel")
+    ]
+
+    def __init__(self, title: str, question: str, word: str) -> None:
+        super().__init__()
+        self._title, self._question, self._word = title, question, word
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self._title
+            yield Static(lines(self._question), markup=False)
+            yield Input(placeholder=f"type {self._word}, then enter")
+            yield Static("esc  cancel", markup=False, classes="choice")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip().lower() == self._word:
+            self.dismiss(True)
+
+    def action_cancel(self) -> None:
+        self.dismiss(False)
+
+
 class AskNumber(ModalScreen[int | None]):
     """A whole number within bounds; escape gives none."""
 

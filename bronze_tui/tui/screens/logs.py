@@ -6,7 +6,6 @@ import json
 import time
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -237,10 +236,8 @@ class LogsPage(Page):
         self._draw_record()
 
     def action_save(self) -> None:
-        folder = self.bronze.session.state_dir
-        folder = folder if folder is not None and folder.is_dir() else Path.cwd()
         when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.bronze.clock()))
-        path = folder / f"logs-{when}.txt"
+        path = self.bronze.own_folder() / f"logs-{when}.txt"
         text = "\n".join(line.text() for line in self.book.lines)
         try:
             write_file(path, text.encode() + b"\n")

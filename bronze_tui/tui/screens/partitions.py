@@ -62,7 +62,7 @@ class PartitionsPage(Page):
         Binding("v", "verify", "verify", id="partitions.verify",
                 tooltip="hash the files again and compare with the commit record"),
         Binding("R", "requeue", "requeue", id="partitions.requeue",
-                tooltip="the command that builds a failed partition again"),
+                tooltip="try it now, or run again; read-only: the command for it"),
         Binding("d", "detail", "detail", id="partitions.detail", tooltip="pane in full or beside"),
         Binding("o", "sql", "SQL", id="partitions.sql", tooltip="query its ledgers"),
         Binding("a", "audit", "audit", id="partitions.audit", tooltip="its event in the chain"),
@@ -216,6 +216,7 @@ class PartitionsPage(Page):
             local=self.bronze.session.data_root is not None,
             check=self._checks.get(row.key),
             width=max(20, text.size.width),
+            may_run_again=self.bronze.may_run_again,
         )
         put(text, detail(known), wraps=True)
 
@@ -375,6 +376,8 @@ class PartitionsPage(Page):
         from bronze_tui.tui.screens.notes import Note
 
         def ask(row: PartitionRow) -> None:
+            if self._act_on(row):
+                return
             view, loaded = self.bronze.view, self.bronze.session.loaded
             given = str(view.started.get("config_file") or "")
             config = given or str((loaded.path if loaded else None) or "")
@@ -384,8 +387,33 @@ class PartitionsPage(Page):
 
         self._with_row(ask)
 
+    def _act_on(self, row: PartitionRow) -> bool:
+        """Retry it, or run again for it, where that is possible; false when only words help."""
+        app = self.bronze
+        alive = app.controls.allowed and app.controls.engine_alive() is True
+        if alive and row.state == "retrying":
+            app.command("retry", partition=str(row.partition))
+        elif not alive and app.may_run_again and row.state != "committed":
+            app.run_again(str(row.partition), repair=row.state == "hole")
+        else:
+            return False
+        return True
+
     def action_detail(self) -> None:
         self.toggle_class("-only-detail")
+
+    def on_mount(self) -> None:
+        """Sorted and filtered as the person left it; a filter stands in sight."""
+        kept = self.bronze.keeper.kept
+        if self.bronze.session.kind == "replay":
+            return
+        self._listing.restore(kept.sort, kept.filter, descending=kept.descending)
+        if kept.filter:
+            self._set_filter(kept.filter)
+
+    def _keep(self) -> None:
+        rows, kept = self._listing, self.bronze.keeper.kept
+        kept.sort, kept.descending, kept.filter = rows.sort, rows.descending, rows.filter
 
     def action_sort(self) -> None:
         self._listing.next_sort()
@@ -396,6 +424,7 @@ class PartitionsPage(Page):
         self._redraw()
 
     def _redraw(self) -> None:
+        self._keep()
         self._everything = True
         self.bronze.tick()
 
@@ -447,9 +476,7 @@ class PartitionsPage(Page):
     @work(thread=True, exclusive=True, group="export", exit_on_error=False)
     def export(self, rows: list[PartitionRow], stem: str) -> None:
         """Write CSV and JSON beside each other."""
-        from pathlib import Path
-
-        folder = self.bronze.session.state_dir or Path.cwd()
+        folder = self.bronze.own_folder()
         path = folder / f"{stem}.csv"
         try:
             path.write_text(as_csv(rows), encoding="utf-8")
@@ -462,7 +489,7 @@ class PartitionsPage(Page):
 
     def action_export(self) -> None:
         rows = self._listing.shown_rows()
-        stem = time.strftime("partitions-%Y%m%dT%H%M%SZ", time.gmtime(self.bronze.now()))
+        stem = time.strftime("partitions-%Y%m%dT%H%M%SZ", time.gmtime(self.bronze.clock()))
         self.export(rows, stem)
 
 

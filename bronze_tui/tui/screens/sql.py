@@ -43,6 +43,7 @@ class SqlPage(Page):
     """Query the committed Parquet, read only."""
 
     PAGE = "sql"
+    AUTO_FOCUS = "#editor"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+r", "run", "run", key_display="F5", id="sql.run", tooltip="run it"),
         Binding("escape", "cancel", "cancel", key_display="esc", id="sql.cancel", tooltip="end it"),
@@ -111,7 +112,7 @@ class SqlPage(Page):
                 with Container(id="ask", classes="panel") as ask:
                     ask.border_title = "SQL"
                     ask.border_subtitle = f"read only · {CAP:,} rows at most"
-                    yield SqlEditor(offered)
+                    yield SqlEditor(offered, self._pending or _FIRST)
                 yield ResultPane()
         yield Static(id="foot", markup=False)
         yield offered
@@ -119,11 +120,9 @@ class SqlPage(Page):
     def on_mount(self) -> None:
         from bronze_tui.query.history import History
 
-        self._history = History(self.bronze.session.state_dir)
+        self._history = History(self.bronze.own_folder())
         editor = self.query_one(SqlEditor)
-        editor.load_text(self._pending if self._pending is not None else _FIRST)
         editor.move_cursor(editor.document.end)
-        editor.focus()
         root = self.bronze.session.data_root
         if root is None:
             self.pane.say(NO_DATA, middle=True)
@@ -131,6 +130,11 @@ class SqlPage(Page):
         self.pane.say(EMPTY, middle=True)
         self.set_interval(0.1, self._show_elapsed)
         self._connect()
+
+    def on_screen_resume(self) -> None:
+        """The numbers are the pages' again, until somebody types."""
+        with suppress(NoMatches):
+            self.query_one(SqlEditor).rest()
 
     def on_unmount(self) -> None:
         if self._process is not None:
@@ -339,7 +343,7 @@ class SqlPage(Page):
             self.bronze.say("run a query first, then export it", "warning")
             return
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.bronze.clock()))
-        folder = self.bronze.session.state_dir or Path.cwd()
+        folder = self.bronze.own_folder()
         path = await self.app.push_screen_wait(AskExport(folder / f"query-{stamp}.csv"))
         if path is not None:
             self._begin("exporting")

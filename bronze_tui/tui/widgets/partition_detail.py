@@ -32,6 +32,7 @@ class Knowledge:
     """Whether the store is a folder of this machine."""
     check: Check | float | None = None
     """A verification's result, or how far it is."""
+    may_run_again: bool = False
     width: int = 0
     """Cells of the pane; values fold behind their labels when it is given."""
 
@@ -107,7 +108,8 @@ def _halt(known: Knowledge) -> Content:
     if held:
         many = "one built partition waits" if held == 1 else f"{held} built partitions wait"
         rows.append(line(f"Commits go in ledger order, so {many} behind it; nothing is lost."))
-    rows.append(line(("NEXT ", "strong"), part(known.verdict.next_step), ", R shows the command"))
+    does = "R runs again" if known.may_run_again else "R shows the command"
+    rows.append(line(("NEXT ", "strong"), part(known.verdict.next_step), f", {does}"))
     return stack(rows)
 
 
@@ -196,8 +198,8 @@ def _check(known: Knowledge) -> Content:
 def requeue(row: PartitionRow, *, running: bool, config: str) -> tuple[Content, str]:
     """What to do about a partition that is not committed, and the command to copy.
 
-    The engine takes no command for a single partition: the way is a new run, so the text says
-    which, and what it will do.
+    What waits in back-off can be tried at once; for all else the way is a new run, so the text
+    says which, and what it will do.
     """
     given = f" --config {shlex.quote(config)}" if config else ""
     command, text = "", ""
@@ -210,14 +212,19 @@ def requeue(row: PartitionRow, *, running: bool, config: str) -> tuple[Content, 
         command = f"bronze run{given}"
         text = "A new run goes on behind the last commit, so it begins with this partition."
     else:
-        text = "The engine is at it: it tries again by itself, with growing delays."
+        text = "The engine is at it."
+        if row.state == "retrying":
+            command = f"bronze ctl retry {row.partition}{given}"
+            text = "It waits for its next attempt; this tries it at once."
+        elif row.state == "held":
+            text = "It is built, and waits for its turn: commits go in ledger order."
     rows = [line((str(row.partition), "strong"), f"  {row.state}"), line("")]
     if row.detail:
         rows += [part(row.detail, "worry"), line("")]
     rows.append(line(text))
     if command:
         rows += [line(""), line("  ", part(command, "accent"))]
-    if command and running:
+    if command and running and row.state != "retrying":
         rows += [
             line(""),
             line("A run is active: end it first (D drains), two cannot work on one dataset."),

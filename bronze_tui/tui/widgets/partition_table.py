@@ -149,6 +149,12 @@ class Listing:
         self._test, self.problem = parse_filter(self.filter)
         self._stale = True
 
+    def restore(self, sort: str, text: str, *, descending: bool) -> None:
+        """Sort and filter as it was; a column that is unknown leaves the order as it is."""
+        if sort in SORTS:
+            self.sort, self.descending = sort, descending
+        self.set_filter(text)
+
     def next_sort(self) -> None:
         """Sort by the next column."""
         self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]

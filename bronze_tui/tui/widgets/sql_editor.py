@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
+from bronze_tui.tui.keymap import PAGES
 from bronze_tui.tui.plain import plain
 
 if TYPE_CHECKING:
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 
 MOST_OFFERED = 8
 _WIDTH = 40
+_PAGE_KEYS = frozenset(page.key for page in PAGES)
 
 
 class SqlEditor(TextArea):
-    """SQL text. Escape gives the keys back; tab completes a word, else goes on to the rows."""
+    """SQL text. Escape gives the keys back; tab completes a word, else goes on to the rows.
+
+    Until somebody begins to type, the numbers of the pages are not the editor's: no statement
+    begins with a digit, and whoever walks from page to page must not get stuck here.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+space,ctrl+@", "complete", "complete", show=False, id="sql.complete"),
@@ -45,8 +51,9 @@ class SqlEditor(TextArea):
             self.fragment = fragment
             self.explicit = explicit
 
-    def __init__(self, completions: Completions) -> None:
+    def __init__(self, completions: Completions, text: str) -> None:
         super().__init__(
+            text,
             soft_wrap=True,
             show_line_numbers=False,
             highlight_cursor_line=False,
@@ -55,6 +62,7 @@ class SqlEditor(TextArea):
             placeholder="select … from ledgers_lcm_raw      F5 runs, ctrl+space completes",
         )
         self._completions = completions
+        self._typing = False
         self._painted: tuple[str, str] = ("", "")
         self._spans: dict[int, list[tuple[int, int, Style]]] = {}
 
@@ -83,7 +91,26 @@ class SqlEditor(TextArea):
     def action_complete(self) -> None:
         self.post_message(self.CompletionAsked(self.fragment, explicit=True))
 
+    def rest(self) -> None:
+        """Nobody types yet."""
+        self._typing = False
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        return super().check_consume_key(key, character) and not self._is_a_page(key)
+
+    def _is_a_page(self, key: str) -> bool:
+        return not self._typing and key in _PAGE_KEYS
+
+    async def _on_mouse_down(self, event: events.MouseDown) -> None:
+        self._typing = True
+        await super()._on_mouse_down(event)
+        event.prevent_default()
+
     async def _on_key(self, event: events.Key) -> None:
+        if self._is_a_page(event.key):
+            event.prevent_default()  # and goes up to the app
+            return
+        self._typing = event.key not in ("escape", "tab")
         if self._completions.display and self._steer(event.key):
             event.stop()
             event.prevent_default()
