@@ -11,6 +11,7 @@ from bronze_tui.domain.errors import UsageError
 
 
 @click.command("attach")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @config_options
 @click.option(
     "--state-dir",
@@ -20,6 +21,7 @@ from bronze_tui.domain.errors import UsageError
 @click.option("--control", is_flag=True, help="May pause, drain and stop; else read-only.")
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
 def command(
+    folder: Path | None,
     config: Path | None,
     sets: tuple[str, ...],
     state_dir: Path | None,
@@ -28,7 +30,8 @@ def command(
 ) -> int:
     """Watch a copy from any terminal, also one that has ended; read-only without --control.
 
-    The run is found through the state folder of the same configuration, or --state-dir.
+    The run is found through the state folder of the same configuration, or --state-dir. FOLDER is
+    a finished or foreign dataset, or an audit folder, looked at without any run.
     """
     from dataclasses import replace
 
@@ -36,6 +39,12 @@ def command(
     from bronze_tui.commands.run import config_arguments
     from bronze_tui.tui import launch
 
+    if folder is not None:
+        if config is not None or sets or state_dir is not None or control:
+            raise UsageError("FOLDER stands alone", todo="leave --config, --state-dir, --control")
+        seen = launch.session_of_folder(folder)
+        launch.need_terminal("'bronze verify' and 'bronze sql' need none")
+        return launch.open_app(replace(seen, mouse=not no_mouse)).code
     if state_dir is not None:
         session = launch.session_of_state(state_dir, control=control)
     else:

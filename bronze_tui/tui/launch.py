@@ -200,6 +200,22 @@ def inspect_session(folder: Path) -> Session:
     )
 
 
+def session_of_folder(folder: Path) -> Session:
+    """A state folder, a dataset or an audit folder: whichever ``folder`` is; read-only.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if (folder / JOURNAL_NAME).is_file():
+        return session_of_state(folder, control=False)
+    try:
+        return inspect_session(folder)
+    except UsageError:
+        if not folder.is_dir():
+            raise
+        return verify_session(folder)
+
+
 def verify_session(folder: Path) -> Session:
     """An audit folder without a copier; the data beside it when it lies there.
 

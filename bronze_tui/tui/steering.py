@@ -76,7 +76,7 @@ class Steered(App[int]):
 
     def on_key(self, event: events.Key) -> None:
         """A key that is hidden because the view is read-only says so."""
-        if self.controls.allowed:
+        if self.controls.allowed or event.key in self.screen.active_bindings:
             return
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if binding.action in CONTROL_ACTIONS:

@@ -66,14 +66,15 @@ def test_demo_shows_every_page_and_proves_its_copy(terminal: Terminal, tmp_path:
     terminal.run(f"{BRONZE} demo d --ledgers 128")
     terminal.wait("DONE")
     assert terminal.alternate
-    # SQL comes last: its editor takes the keys that name pages.
-    for page in sorted(PAGES, key=lambda p: p.name == "sql"):
+    for page in (*PAGES, PAGES[3]):
         terminal.press(page.key)
         terminal.until(lambda p=page: is_active(terminal, p), page.title, 20.0)  # type: ignore[misc]
     terminal.wait("F2 goes to the tables")
-    terminal.press("C-q")
+    assert "DONE 100% demo/first/v1" in terminal.tmux("display", "-p", "#{pane_title}")
+    terminal.press("Escape", "q")
     terminal.wait("EXIT=0.")
     assert not terminal.alternate
+    assert "DONE" not in terminal.tmux("display", "-p", "#{pane_title}")
     assert "head        sha256:" in terminal.tmux("capture-pane", "-p", "-S", "-100")
     assert verify_folder(resolve(tmp_path / "d")).ok
 
@@ -135,6 +136,18 @@ def test_what_the_engine_says_before_it_begins_reaches_the_person(
     terminal.wait("EXIT=6.")
     assert "bronze: error:" in terminal.screen()
     assert "look at the run that works there: bronze attach" in terminal.screen()
+
+
+def test_a_dataset_without_a_run_is_looked_at(terminal: Terminal, demo: Path) -> None:
+    terminal.run(f"{BRONZE} attach d/data")
+    terminal.wait("READ ONLY")
+    terminal.wait("F2 goes to the tables")
+    terminal.press("5")
+    terminal.wait("WHOLE")
+    terminal.press("q")
+    terminal.wait("EXIT=0.")
+    terminal.run("clear; " + f"{BRONZE} attach d/lake")
+    terminal.wait("EXIT=2.")
 
 
 def test_replay_shows_the_verdict_at_once(terminal: Terminal, demo: Path) -> None:

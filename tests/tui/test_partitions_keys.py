@@ -98,6 +98,7 @@ def test_requeue_shows_the_command_and_runs_nothing(canned: Canned) -> None:
         await until(pilot, lambda: isinstance(app.screen, Note))
         await settle(pilot)
         assert "never built again" in text_of(app)
+        assert "read-only" not in text_of(app)
 
     on_page(canned(journals.halted()), look)
 

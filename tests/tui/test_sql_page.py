@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from copying import Site, digests
 from piloting import run, text_of, until, widget_text
 from queried import make_site
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
@@ -501,3 +503,49 @@ def test_how_it_looks(
         await idle(pilot)
 
     assert snap_compare(make_app(site, None), terminal_size=size, run_before=ready)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.02, 0.3])
+def test_pages_are_one_number_away_however_fast_one_is(
+    site: Site, tmp_path: Path, gap: float
+) -> None:
+    """The page opens in steps: whichever of them a number meets, it names a page."""
+    app = make_app(site, tmp_path)
+    app.session = replace(app.session, first_page="dashboard")
+    went: list[str] = []
+    real = app.go
+
+    def go_to(page: str) -> None:
+        went.append(page)
+        real(page)
+
+    app.go = go_to  # type: ignore[method-assign]
+
+    async def go() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: app.current_mode == "dashboard")
+            for key in "4564":
+                app.post_message(events.Key(key, key))
+                await asyncio.sleep(gap)
+            await until(pilot, lambda: went[-4:] == ["sql", "audit", "plugins", "sql"])
+            await connected(pilot)
+            assert not app.screen.query_one(SqlEditor).text.endswith(("4", "5", "6"))
+
+    run(go())
+
+
+def test_numbers_are_the_editors_once_somebody_types(site: Site, tmp_path: Path) -> None:
+    app = make_app(site, tmp_path)
+
+    async def step(pilot: Pilot[Any], page: SqlPage) -> None:
+        editor = page.query_one(SqlEditor)
+        assert pilot.app.focused is editor
+        await pilot.press("space", "5")
+        assert editor.text.endswith(" 5")
+        await pilot.press("escape", "5")
+        await until(pilot, lambda: app.current_mode == "audit")
+        await pilot.press("4", "6")
+        await until(pilot, lambda: app.current_mode == "plugins")
+        assert editor.text.endswith(" 5"), "coming back nobody types yet"
+
+    play(app, step)
