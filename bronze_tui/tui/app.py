@@ -19,6 +19,7 @@ from textual.screen import Screen
 
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.text import safe_text
+from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Circumstances, Verdict, judge
 from bronze_tui.tui import keymap
@@ -316,7 +317,7 @@ class BronzeApp(App[int]):
     async def action_workers(self) -> None:
         from bronze_tui.tui.screens.dialogs import AskNumber
 
-        now = int(self.view.throughput.get("workers", self.view.started.get("workers", 1)))
+        now = run_figures.workers(self.view) or 1
         count = await self.push_screen_wait(AskNumber("Workers", "Number of builders", now, 1, 64))
         if count is not None and count != now:
             self.command("workers", count=count)
@@ -329,7 +330,7 @@ class BronzeApp(App[int]):
         if not running:
             self.exit(self.exit_code())
             return
-        choice = await self.push_screen_wait(QuitDialog(len(self.view.in_flight())))
+        choice = await self.push_screen_wait(QuitDialog(len(run_figures.in_flight(self.view))))
         if choice == "detach":
             self.exit(0)
         elif choice in ("drain", "stop"):

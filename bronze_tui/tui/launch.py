@@ -280,13 +280,12 @@ def _attach_command(loaded: Loaded) -> str:
 def _say_end(session: Session, run_id: str, attach: str) -> bool:
     """The closing block of the run on screen, or how to come back to it; whether it has ended."""
     from bronze_tui.headless.final import final_text
-    from bronze_tui.headless.summary import summarise
+    from bronze_tui.journal.run_view import view_of
 
     if session.journal is not None and run_id:
-        records = [r for r in last_run(session.journal) if r.get("run") == run_id]
-        summary = summarise(records)
-        if summary.finished is not None:
-            print(final_text(summary))
+        view = view_of(r for r in last_run(session.journal) if r.get("run") == run_id)
+        if view.finished is not None:
+            print(final_text(view))
             return True
     if session.child is not None and session.child.poll() is None:
         print(f"The engine goes on (process {session.child.pid}). Come back: {attach}")
