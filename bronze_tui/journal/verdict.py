@@ -1,7 +1,7 @@
 """One word for the state of a run, since when, the evidence, the next safe step.
 
-Pure functions of the run view and the time, strongest rule first; screens, `--no-tui` and
-`ctl status` print the same line.
+Pure functions of the run view and the time, strongest rule first; screens and `--no-tui` print the
+same line.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Circumstances:
     """What the journal cannot know.
 
     Args of the verdict beside the view: ``engine_alive`` None when nobody looked, ``chain_broken``
-    the first break a verification found, ``frozen`` when time comes from a recording.
+    the first break a verification found, ``recorded`` when time comes from a recording.
     """
 
     engine_alive: bool | None = None
