@@ -97,6 +97,15 @@ def test_ctl_loads_nothing_heavy(config: Path) -> None:
     assert modules & HEAVY == set()
 
 
+@pytest.mark.parametrize("how", [["--plain"], ["--json"]])
+def test_a_run_without_the_app_loads_no_screen(config: Path, how: list[str]) -> None:
+    state = f"checkpoint.dir={config.parent / 'state'}"
+    code, modules = loaded_by("run", "--no-tui", *how, "--config", str(config), "--set", state)
+    assert code == 1, "the lake is empty"
+    assert (config.parent / "state" / "bronze.jsonl").is_file()
+    assert modules & {"textual", "duckdb"} == set()
+
+
 def test_verify_at_chain_loads_nothing_heavy(tmp_path: Path) -> None:
     from bronze_tui.audit.canonical import file_bytes
     from bronze_tui.audit.names import event_name

@@ -48,7 +48,7 @@ class Catalog:
             creator=lambda: _connect(mode),
             poolclass=StaticPool,
         )
-        with self._guard():
+        with self.guard():
             self._connection = self._engine.connect()
             try:
                 self._open(read_only)
@@ -93,7 +93,7 @@ class Catalog:
             )
 
     @contextmanager
-    def _guard(self) -> Iterator[None]:
+    def guard(self) -> Iterator[None]:
         """Turn database errors into errors for people."""
         where = str(self._path)
         try:
@@ -110,8 +110,8 @@ class Catalog:
             raise StateError(f"catalog is damaged ({error})", where=where, todo=REBUILD) from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        with self._guard():
+    def transaction(self) -> Iterator[sa.Connection]:
+        with self.guard():
             try:
                 # Immediate: what is read here must still hold when it is written.
                 self._connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -129,7 +129,7 @@ class Catalog:
     def take_lease(self, chain_key: str, owner: str) -> int:
         """Note a new owner of the chain; its epoch, one more than the last."""
         now = _iso_now()
-        with self._transaction() as c:
+        with self.transaction() as c:
             old = c.execute(
                 sa.select(s.leases.c.epoch).where(s.leases.c.chain_key == chain_key)
             ).scalar()
@@ -154,7 +154,7 @@ class Catalog:
         query = sa.select(s.datasets.c.id).where(
             *(s.datasets.c[name] == value for name, value in key.items())
         )
-        with self._transaction() as c:
+        with self.transaction() as c:
             found = c.execute(query).scalar()
             if found is None:
                 c.execute(
@@ -170,7 +170,7 @@ class Catalog:
     def intend(self, chain_key: str, partition: LedgerRange, writer: str) -> Intent:
         """Note the intent to build; the stored one when it was noted before with this writer."""
         where = _partition_where(s.intents, chain_key, partition)
-        with self._transaction() as c:
+        with self.transaction() as c:
             row = c.execute(sa.select(s.intents).where(*where)).mappings().first()
             if row is not None and row["writer"] == writer:
                 return Intent(partition, writer, row["created_at"])
@@ -186,7 +186,7 @@ class Catalog:
     def rows(self, chain_key: str) -> list[ChainRow]:
         """All committed partitions of a chain in chain order."""
         query = sa.select(s.chain).where(s.chain.c.chain_key == chain_key).order_by(s.chain.c.seq)
-        with self._guard():
+        with self.guard():
             found = [_chain_row(r) for r in self._connection.execute(query).mappings()]
             self._connection.rollback()
         return found
@@ -199,7 +199,7 @@ class Catalog:
             .order_by(s.chain.c.seq.desc())
             .limit(1)
         )
-        with self._guard():
+        with self.guard():
             row = self._connection.execute(query).mappings().first()
             self._connection.rollback()
         return None if row is None else _chain_row(row)
@@ -219,7 +219,7 @@ class Catalog:
             StateError: the partition overlaps, or is not next in the chain.
         """
         table = record.tables[0]
-        with self._transaction() as c:
+        with self.transaction() as c:
             self._check_fence(c, row.chain_key, epoch)
             self._check_next(c, row)
             c.execute(
@@ -283,7 +283,7 @@ class Catalog:
         Raises:
             StateError: it overlaps another, or leaves ledgers out.
         """
-        with self._transaction() as c:
+        with self.transaction() as c:
             self._check_place(c, chain_key, partition)
 
     def _check_place(self, c: sa.Connection, chain_key: str, partition: LedgerRange) -> None:
@@ -366,7 +366,7 @@ class Catalog:
 
     def mark_filed(self, chain_key: str, seq: int, filed: bool = True) -> None:
         """Note whether the event's file is durable."""
-        with self._transaction() as c:
+        with self.transaction() as c:
             c.execute(
                 sa.update(s.chain)
                 .where(s.chain.c.chain_key == chain_key, s.chain.c.seq == seq)
@@ -378,7 +378,7 @@ class Catalog:
     ) -> None:
         """Note a declared hole and its failed quality; idempotent."""
         where = _partition_where(s.holes, chain_key, partition)
-        with self._transaction() as c:
+        with self.transaction() as c:
             if c.execute(sa.select(s.holes.c.reason).where(*where)).first() is None:
                 c.execute(
                     s.holes.insert().values(
@@ -389,7 +389,7 @@ class Catalog:
 
     def note_failure(self, dataset_id: int, partition: LedgerRange, error: str) -> None:
         """A failed quality row of a partition that is not committed."""
-        with self._transaction() as c:
+        with self.transaction() as c:
             self._set_quality(c, dataset_id, partition, error)
 
     def holes(self, chain_key: str) -> list[Hole]:
@@ -399,7 +399,7 @@ class Catalog:
             .where(s.holes.c.chain_key == chain_key)
             .order_by(s.holes.c.ledger_start)
         )
-        with self._guard():
+        with self.guard():
             found = [
                 Hole(
                     LedgerRange(r["ledger_start"], r["ledger_end"]),
@@ -415,7 +415,7 @@ class Catalog:
     def chain_keys(self) -> list[str]:
         """Every chain the catalog knows."""
         query = sa.select(s.chain.c.chain_key).distinct().order_by(s.chain.c.chain_key)
-        with self._guard():
+        with self.guard():
             found = [str(k) for k in self._connection.execute(query).scalars()]
             self._connection.rollback()
         return found

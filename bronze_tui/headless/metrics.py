@@ -12,6 +12,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from bronze_tui.domain.errors import StoreRefused
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import RunView
 
 _LABELS = ("network", "era_id", "version")
 _NAMESPACE = "bronze_copier"
@@ -26,7 +28,7 @@ class RunMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._last_errors = 0
+        self._view = RunView()
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "partition_built": self._built,
             "partition_committed": self._committed,
@@ -42,6 +44,8 @@ class RunMetrics:
         self._error_metrics()
 
     def __call__(self, record: dict[str, Any]) -> None:
+        self._view.apply(record)
+        self._view.changed.clear()
         handle = self._handlers.get(str(record.get("kind")))
         if handle is not None:
             handle(record)
@@ -100,16 +104,20 @@ class RunMetrics:
         labels = _labels(record)
         self._processed.labels(*labels).inc()
         self._ledgers.labels(*labels).inc(record["rows"])
-        self._last.labels(*labels).set(record["last_ledger"])
+        self._set_last(record)
         self._commit.labels(*labels).observe(record["seconds"])
         self._rows.labels(*labels).observe(record["rows"])
         self._bytes.labels(*labels).observe(record["parquet_bytes"])
 
     def _coverage(self, record: dict[str, Any]) -> None:
-        labels = _labels(record)
-        self._skipped.labels(*labels).inc(record["events"])
-        if record["committed"]:
-            self._last.labels(*labels).set(int(record["committed"][-1].partition("-")[2]))
+        self._skipped.labels(*_labels(record)).inc(record["events"])
+        self._set_last(record)
+
+    def _set_last(self, record: dict[str, Any]) -> None:
+        """A filled hole lies below the last ledger and does not move it."""
+        last = self._view.chain(record["chain_key"]).committed.last_end
+        if last >= 0:
+            self._last.labels(*_labels(record)).set(last)
 
     def _failed(self, record: dict[str, Any]) -> None:
         self._failures.labels(*_labels(record)).inc()
@@ -125,10 +133,11 @@ class RunMetrics:
         if name is not None and record["level"] != "info":
             self._errors[name].inc()
 
-    def _throughput(self, record: dict[str, Any]) -> None:
-        self._rate.set(record["ledgers_per_second"])
-        self._resident.set(record["rss_bytes"])
-        self._workers.set(record["workers"])
+    def _throughput(self, record: dict[str, Any]) -> None:  # noqa: ARG002
+        now = run_figures.rate(self._view)
+        self._rate.set(now.ledgers if now is not None else 0.0)
+        self._resident.set(run_figures.resident_bytes(self._view) or 0)
+        self._workers.set(run_figures.workers(self._view) or 0)
 
     def _stages(self, record: dict[str, Any]) -> None:
         self._pending.set(record["held"])

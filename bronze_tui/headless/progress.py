@@ -19,10 +19,12 @@ from rich.text import Text
 from bronze_tui.headless.feed import Record
 from bronze_tui.headless.final import final_text
 from bronze_tui.headless.plain import plain
-from bronze_tui.headless.summary import InFlight, Notice, RunSummary, advance
 from bronze_tui.headless.units import count, duration, rate, size
 from bronze_tui.headless.verdicts import VerdictWatch
+from bronze_tui.journal import run_figures as figures
+from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import BAD, WORRYING, Verdict
+from bronze_tui.journal.views import Notice, PartitionView, RateSample
 
 REFRESH = 0.25
 """Seconds between two frames."""
@@ -54,14 +56,13 @@ class ProgressSink:
         self._next_step = next_step
         self._clock = clock
         self._drawn_at = float("-inf")
-        self._summary = RunSummary()
         self._live: Live | None = None
         self._verdicts = VerdictWatch()
+        self._view = self._verdicts.view
         self._verdict: Verdict | None = None
 
     def show(self, record: Record) -> None:
         """Fold the record in; drawing comes with the tick."""
-        self._summary = advance(self._summary, record)
         self._verdict = self._verdicts.take(record) or self._verdict
 
     def tick(self) -> None:
@@ -76,14 +77,14 @@ class ProgressSink:
         self._draw()
         if self._live is not None:
             self._live.stop()
-        if self._summary.finished is not None:
-            block = final_text(self._summary, self._next_step)
+        if self._view.finished is not None:
+            block = final_text(self._view, self._next_step)
             self._console.print(Text(block), soft_wrap=True)
 
     def _draw(self) -> None:
-        if self._summary.started is None and self._summary.finished is None:
+        if self._view.started_at is None and self._view.finished is None:
             return
-        picture = frame(self._summary, self._console.size.height, self._verdict)
+        picture = frame(self._view, self._console.size.height, self._verdict)
         if self._live is None:
             self._live = Live(
                 picture, console=self._console, auto_refresh=False, redirect_stdout=False
@@ -92,66 +93,69 @@ class ProgressSink:
         self._live.update(picture, refresh=True)
 
 
-def frame(summary: RunSummary, height: int, verdict: Verdict | None = None) -> Group:
+def frame(view: RunView, height: int, verdict: Verdict | None = None) -> Group:
     """The whole display for a terminal of ``height`` lines."""
-    parts: list[RenderableType] = [_title(summary), _overall(summary), _rates(summary)]
-    if summary.finished is None:
-        parts += _partitions(summary, max(1, height - _FIXED_LINES))
+    parts: list[RenderableType] = [_title(view), _overall(view), _rates(view)]
+    if view.finished is None:
+        parts += _partitions(view, max(1, height - _FIXED_LINES))
     if verdict is not None and verdict.word != "STARTING":
         parts.append(_verdict(verdict))
-    if summary.notices:
-        parts += [Text("last alerts", style="bold"), *map(_alert, summary.notices[-SHOWN_ALERTS:])]
+    if view.notices:
+        last = list(view.notices)[-SHOWN_ALERTS:]
+        parts += [Text("last alerts", style="bold"), *map(_alert, last)]
     return Group(*parts)
 
 
-def _title(summary: RunSummary) -> Text:
-    keys = ", ".join(summary.started.chain_keys) if summary.started else ""
+def _title(view: RunView) -> Text:
+    keys = ", ".join(view.started.get("chain_keys", []))
+    state = view.engine_state
     title = _line()
     title.append("bronze ", style="bold")
-    title.append(
-        summary.state.upper().replace("_", " "), style=_STATE_STYLE.get(summary.state, "bold")
-    )
-    title.append(f" {duration(summary.seconds)}  ")
+    title.append(state.upper().replace("_", " "), style=_STATE_STYLE.get(state, "bold"))
+    title.append(f" {duration(figures.elapsed(view))}  ")
     title.append(plain(keys))
-    title.append(f"  run {plain(summary.run_id)}")
+    title.append(f"  run {plain(view.run_id)}")
     return title
 
 
-def _overall(summary: RunSummary) -> Table:
-    fraction = summary.fraction
-    done = summary.partitions_before + summary.partitions_committed
-    total = "?" if summary.partitions_total is None else count(summary.partitions_total)
+def _overall(view: RunView) -> Table:
+    fraction = figures.fraction(view)
+    planned = view.started.get("partitions_total")
+    total = "?" if planned is None else count(planned)
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(ratio=1)
     for _ in range(3):
         grid.add_column(no_wrap=True)
     grid.add_row(
-        _bar(fraction, summary.time),
+        _bar(fraction, view.time),
         Text("  -  " if fraction is None else f"{fraction:6.1%}", style="bold"),
-        Text(f"{count(done)}/{total} partitions"),
-        Text("" if summary.finished else f"ETA {duration(summary.eta_seconds)}"),
+        Text(f"{count(figures.partitions_done(view))}/{total} partitions"),
+        Text("" if view.finished else f"ETA {duration(figures.eta_seconds(view))}"),
     )
     return grid
 
 
-def _rates(summary: RunSummary) -> Text:
+def _rates(view: RunView) -> Text:
     """The figures, most wanted first: a narrow terminal cuts the others."""
     text = _line()
-    text.append(f"{rate(summary.ledgers_per_second)} ledgers/s", style="bold")
-    text.append(f"  {size(summary.xdr_bytes_per_second)}/s")
-    if summary.limited_by not in ("", "nothing") and summary.finished is None:
-        text.append(f"  limited by {plain(summary.limited_by)}", style="bold")
-    text.append(f"  {count(summary.workers)} workers")
-    text.append(f"  {size(summary.rss_bytes)} memory")
-    if summary.retries:
-        text.append(f"  {summary.retries} retries")
+    flow = figures.rate(view) or RateSample(view.time, 0.0, 0.0, 0.0)
+    text.append(f"{rate(flow.ledgers)} ledgers/s", style="bold")
+    text.append(f"  {size(flow.xdr_bytes)}/s")
+    limit = figures.limited_by(view)
+    if limit and view.finished is None:
+        text.append(f"  limited by {plain(limit)}", style="bold")
+    text.append(f"  {count(figures.workers(view) or 0)} workers")
+    text.append(f"  {size(figures.resident_bytes(view) or 0)} memory")
+    if view.retries:
+        text.append(f"  {view.retries} retries")
     return text
 
 
-def _partitions(summary: RunSummary, room: int) -> list[RenderableType]:
-    if not summary.in_flight:
+def _partitions(view: RunView, room: int) -> list[RenderableType]:
+    active = figures.in_flight(view)
+    if not active:
         return []
-    shown = summary.in_flight[:room]
+    shown = active[:room]
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
@@ -159,12 +163,12 @@ def _partitions(summary: RunSummary, room: int) -> list[RenderableType]:
     grid.add_column(no_wrap=True)
     for item in shown:
         grid.add_row(
-            Text(plain(item.partition)),
-            _bar(item.ledgers / item.ledgers_total if item.ledgers_total else None, summary.time),
-            Text(f"{count(item.ledgers)}/{count(item.ledgers_total)}"),
+            Text(str(item.partition)),
+            _bar(item.fraction, view.time),
+            Text(f"{count(item.ledgers)}/{count(len(item.partition))}"),
             _stage(item),
         )
-    hidden = len(summary.in_flight) - len(shown)
+    hidden = len(active) - len(shown)
     more = [Text(f"and {hidden} more in flight", style="dim")] if hidden else []
     return [Text("partitions in flight", style="bold"), grid, *more]
 
@@ -177,9 +181,11 @@ def _verdict(verdict: Verdict) -> Text:
     return text
 
 
-def _stage(item: InFlight) -> Text:
-    if item.built:
+def _stage(item: PartitionView) -> Text:
+    if item.state == "held":
         return Text("to commit", style="green")
+    if item.state == "retrying":
+        return Text("to retry", style="yellow")
     return Text(f"try {item.attempt}", style="yellow") if item.attempt > 1 else Text("building")
 
 
@@ -191,7 +197,7 @@ def _alert(notice: Notice) -> Text:
         moment = ""
     text.append(moment, style="dim")
     text.append(f"{plain(notice.level).upper():<5} ", style=_LEVEL_STYLE.get(notice.level, ""))
-    text.append(plain(notice.message, 400))
+    text.append(plain(notice.text, 400))
     if notice.todo:
         text.append(f"; {plain(notice.todo, 200)}", style="dim")
     return text

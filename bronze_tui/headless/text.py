@@ -7,9 +7,9 @@ from typing import TextIO
 from bronze_tui.headless.feed import Record
 from bronze_tui.headless.final import final_text
 from bronze_tui.headless.lines import LEVELS, LogLine, log_line
-from bronze_tui.headless.summary import RunSummary, advance
 from bronze_tui.headless.units import duration, rate, size
 from bronze_tui.headless.verdicts import VerdictWatch
+from bronze_tui.journal import run_figures as figures
 from bronze_tui.journal.verdict import BAD, WORRYING
 
 PROGRESS_EVERY = 10.0
@@ -35,18 +35,17 @@ class TextSink:
         self._json = json
         self._least = LEVELS.get(level, LEVELS["info"])
         self._next_step = next_step
-        self._summary = RunSummary()
         self._progress_at = 0.0
         self._verdicts = VerdictWatch()
+        self._view = self._verdicts.view
 
     def show(self, record: Record) -> None:
         """Write the record's line, if its level is high enough."""
-        self._summary = advance(self._summary, record)
         line = log_line(record)
         if line is not None:
             self._write(line)
         self._show_verdict(record)
-        if record.get("kind") == "throughput" and self._summary.finished is None:
+        if record.get("kind") == "throughput" and self._view.finished is None:
             self._show_progress()
 
     def tick(self) -> None:
@@ -57,9 +56,9 @@ class TextSink:
         """Say how much was left out, then the closing block."""
         if skipped:
             text = "log lines were left out because the output was slow; the journal has them"
-            self._write(LogLine(self._summary.time, "warn", text, {"skipped": skipped}))
-        if self._summary.finished is not None and not self._json:
-            self._stream.write(final_text(self._summary, self._next_step) + "\n")
+            self._write(LogLine(self._view.time, "warn", text, {"skipped": skipped}))
+        if self._view.finished is not None and not self._json:
+            self._stream.write(final_text(self._view, self._next_step) + "\n")
         self._stream.flush()
 
     def _write(self, line: LogLine) -> None:
@@ -77,22 +76,22 @@ class TextSink:
         self._write(LogLine(self._verdicts.view.time, level, f"verdict {verdict.word}", fields))
 
     def _show_progress(self) -> None:
-        state = self._summary
-        if state.time - self._progress_at < PROGRESS_EVERY:
+        view = self._view
+        if view.time - self._progress_at < PROGRESS_EVERY:
             return
-        first, self._progress_at = self._progress_at == 0.0, state.time
+        first, self._progress_at = self._progress_at == 0.0, view.time
         if first:
             return
-        fraction = state.fraction
+        fraction, flow = figures.fraction(view), figures.rate(view)
         fields = {
-            "state": state.state,
+            "state": view.engine_state,
             "done": f"{fraction:.1%}" if fraction is not None else "unknown",
-            "partitions": state.partitions_before + state.partitions_committed,
-            "partitions_total": state.partitions_total,
-            "ledgers_per_second": rate(state.ledgers_per_second),
-            "xdr_per_second": size(state.xdr_bytes_per_second),
-            "eta": duration(state.eta_seconds),
-            "limited_by": state.limited_by,
+            "partitions": figures.partitions_done(view),
+            "partitions_total": view.started.get("partitions_total"),
+            "ledgers_per_second": rate(flow.ledgers) if flow else None,
+            "xdr_per_second": size(flow.xdr_bytes) if flow else None,
+            "eta": duration(figures.eta_seconds(view)),
+            "limited_by": view.throughput.get("limited_by"),
         }
         known = {k: v for k, v in fields.items() if v not in (None, "")}
-        self._write(LogLine(state.time, "info", "progress", known))
+        self._write(LogLine(view.time, "info", "progress", known))

@@ -15,6 +15,8 @@ _TELLING = (
     "run_finished",
 )
 """Kinds that can change the word; throughput is also the heartbeat, so a stall is seen by it."""
+_UNMOVED = ("STARTING", "RUNNING")
+"""A commit does not change these: the next throughput is soon enough."""
 _HERE = Circumstances(engine_alive=True)
 """The engine is this process."""
 
@@ -31,7 +33,8 @@ class VerdictWatch:
         """Apply one record; the verdict, where the record can have changed it."""
         self.view.apply(record)
         self.view.changed.clear()
-        if record.get("kind") not in _TELLING:
+        kind = record.get("kind")
+        if kind not in _TELLING or (kind == "partition_committed" and self.word in _UNMOVED):
             return None
         verdict = judge(self.view, self.view.time, _HERE)
         self.word = verdict.word

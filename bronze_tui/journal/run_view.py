@@ -1,176 +1,34 @@
-"""A run as the screens see it: a reducer over journal records, nothing else.
+"""The one reducer over journal records: a run as screens, headless renderers and verdict see it.
 
-Pure but for being changed in place: a flood of events must cost microseconds each. No I/O and no
-clock; `now` is always given. Every number on a screen is a field or a method here, tested without
-Textual.
+Changed in place, because a flood of records must cost microseconds each; no I/O and no clock. What
+is computed of it is in ``run_figures``.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice, pairwise
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, islice
+from typing import Any
 
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.journal.shape import is_time, well_formed
+from bronze_tui.journal.views import (
+    STAGES,
+    ChainView,
+    Notice,
+    PartitionView,
+    RateSample,
+    StageView,
+)
 
 Record = Mapping[str, Any]
-
-PartitionState = Literal["building", "retrying", "held", "committed", "failed", "hole"]
 
 KEPT_LOG = 5_000
 KEPT_NOTICES = 200
 KEPT_PARTITIONS = 20_000
 KEPT_SAMPLES = 4_000
-"""At one a second, a bit over an hour; older ones are thinned to every tenth."""
-
-STAGES = ("fetch", "decompress", "walk", "hash", "encode", "store", "commit")
-
-
-@dataclass(slots=True)
-class PartitionView:
-    """One partition of this run; ``detail`` is the last error."""
-
-    chain_key: str
-    partition: LedgerRange
-    state: PartitionState
-    since: float
-    worker: int | None = None
-    attempt: int = 1
-    attempts: int = 0
-    ledgers: int = 0
-    rows: int = 0
-    xdr_bytes: int = 0
-    source_bytes: int = 0
-    parquet_bytes: int = 0
-    seconds: float = 0.0
-    checksum: str = ""
-    event: int | None = None
-    event_hash: str = ""
-    reused: bool = False
-    recovered: bool = False
-    detail: str = ""
-    todo: str = ""
-
-    @property
-    def key(self) -> str:
-        """Row key: unique over all chains."""
-        return f"{self.chain_key}/{self.partition}"
-
-    @property
-    def fraction(self) -> float:
-        """Ledgers done of the partition's, 0 to 1."""
-        return min(1.0, self.ledgers / len(self.partition))
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something a person should know."""
-
-    time: float
-    level: str
-    component: str
-    message: str
-    todo: str = ""
-    partition: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RateSample:
-    """One throughput record; per second."""
-
-    time: float
-    ledgers: float
-    xdr_bytes: float
-    source_bytes: float
-
-
-@dataclass(slots=True)
-class StageView:
-    """Where builders' and sequencer's time goes: seconds in the last figures, and the share."""
-
-    name: str
-    seconds: float = 0.0
-    share: float = 0.0
-    total: float = 0.0
-    last_active: float | None = None
-
-
-class Spans:
-    """Disjoint ledger ranges, merged, in order."""
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-
-    def __iter__(self) -> Iterator[LedgerRange]:
-        return (LedgerRange(s, e) for s, e in zip(self._starts, self._ends, strict=True))
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    @property
-    def ledgers(self) -> int:
-        """Ledgers covered."""
-        return sum(self._ends) - sum(self._starts) + len(self._starts)
-
-    @property
-    def last_end(self) -> int:
-        """The highest ledger covered, -1 when none is."""
-        return self._ends[-1] if self._ends else -1
-
-    def add(self, span: LedgerRange) -> None:
-        """Cover ``span``."""
-        first = bisect_left(self._ends, span.start - 1)
-        last = bisect_right(self._starts, span.end + 1)
-        start, end = span.start, span.end
-        if first < last:
-            start = min(start, self._starts[first])
-            end = max(end, self._ends[last - 1])
-        self._starts[first:last] = [start]
-        self._ends[first:last] = [end]
-
-    def covered(self, start: int, end: int) -> int:
-        """How many of the ledgers ``start`` to ``end`` are covered."""
-        total = 0
-        for i in range(bisect_left(self._ends, start), len(self._starts)):
-            if self._starts[i] > end:
-                break
-            total += min(end, self._ends[i]) - max(start, self._starts[i]) + 1
-        return total
-
-    def gaps(self, start: int, end: int) -> list[LedgerRange]:
-        """What of ``start`` to ``end`` is not covered."""
-        found = []
-        position = start
-        for span in self:
-            if span.end < position:
-                continue
-            if span.start > end:
-                break
-            if span.start > position:
-                found.append(LedgerRange(position, span.start - 1))
-            position = span.end + 1
-        if position <= end:
-            found.append(LedgerRange(position, end))
-        return found
-
-
-@dataclass(slots=True)
-class ChainView:
-    """One audit chain."""
-
-    chain_key: str
-    committed: Spans = field(default_factory=Spans)
-    holes: Spans = field(default_factory=Spans)
-    failed: Spans = field(default_factory=Spans)
-    head: str = ""
-    events: int = 0
-    unfiled: int = 0
-    last_linked: float | None = None
+"""At one a second, a bit over an hour."""
 
 
 class RunView:
@@ -181,6 +39,16 @@ class RunView:
 
     def reset(self, run_id: str) -> None:
         """Forget everything; a new run begins."""
+        self.log: deque[Record] = deque(maxlen=KEPT_LOG)
+        self.logged = 0
+        self.revision = 0
+        """Grows with every record that changes what a screen shows."""
+        self.changed: set[str] = set()
+        """Keys of partitions changed since the screens last took them."""
+        self._begin(run_id)
+
+    def _begin(self, run_id: str) -> None:
+        """Everything but the log as before the run's first record."""
         self.run_id = run_id
         self.started: Record = {}
         self.started_at: float | None = None
@@ -194,22 +62,21 @@ class RunView:
         self.stages = {name: StageView(name) for name in STAGES}
         self.samples: deque[RateSample] = deque(maxlen=KEPT_SAMPLES)
         self.notices: deque[Notice] = deque(maxlen=KEPT_NOTICES)
-        self.log: deque[Record] = deque(maxlen=KEPT_LOG)
-        self.logged = 0
-        self.commits: deque[tuple[float, int]] = deque(maxlen=1_000)
         self.throughput: Record = {}
         self.figures: Record = {}
+        self.partitions_quarantined = 0
+        self.retries = 0
+        self.errors = 0
+        self.warnings = 0
+        self._count_from_here()
+
+    def _count_from_here(self) -> None:
+        """No partition of this run is committed or failed yet."""
+        self.commits: deque[tuple[float, int]] = deque(maxlen=1_000)
         self.partitions_committed = 0
         self.partitions_failed = 0
         self.ledgers_committed = 0
         self.parquet_bytes = 0
-        self.retries = 0
-        self.errors = 0
-        self.warnings = 0
-        self.revision = 0
-        """Grows with every record that changes what a screen shows."""
-        self.changed: set[str] = set()
-        """Keys of partitions changed since the screens last took them."""
 
     # Applying.
 
@@ -226,138 +93,159 @@ class RunView:
         self.revision += 1
         if not well_formed(record):
             return
-        step = _STEPS[record["kind"]]
         try:
-            step(self, record)
-        except (KeyError, TypeError, ValueError):
-            # A journal may be of any origin: what does not parse stays visible in the log.
+            _STEPS[record["kind"]](self, record)
+        except (KeyError, ValueError):
+            # A field is missing or is no ledger range: each step reads before it changes.
             return
 
     def _run_started(self, r: Record) -> None:
-        self.started = r
-        self.started_at = self.time
+        end = max(r["ledger_start"], r.get("ledger_end") or 0, r.get("source_tip") or 0)
+        LedgerRange(r["ledger_start"], end)
+        keys = r["chain_keys"]
+        if self.started_at is not None:
+            time = self.time
+            self._begin(self.run_id)
+            self.time = time
+        # What opening rolled forward is among the run's ``partitions_done``, not its own work.
+        self._count_from_here()
+        self.started, self.started_at = r, self.time
+        self.run_id = self.run_id or str(r.get("run_id", ""))
         self._set_state("running", "engine")
-        for key in r["chain_keys"]:
-            self.chain(str(key))
+        for key in keys:
+            self.chain(key)
 
     def _coverage(self, r: Record) -> None:
-        chain = self.chain(r["chain_key"])
-        for text in r["committed"]:
-            chain.committed.add(LedgerRange.parse(text))
-        for text in r["holes"]:
-            chain.holes.add(LedgerRange.parse(text))
-        chain.head, chain.events = str(r["head"]), int(r["events"])
+        committed = [LedgerRange.parse(text) for text in r["committed"]]
+        holes = [LedgerRange.parse(text) for text in r["holes"]]
+        head, events, chain = r["head"], r["events"], self.chain(r["chain_key"])
+        chain.head, chain.events = head, events
+        for span in committed:
+            chain.committed.add(span)
+        for span in holes:
+            chain.holes.add(span)
 
     def _partition_started(self, r: Record) -> None:
+        worker, attempt = r["worker"], r["attempt"]
         view = self._view(r)
         view.state, view.since = "building", self.time
-        view.worker, view.attempt = int(r["worker"]), int(r["attempt"])
+        view.worker, view.attempt = worker, attempt
         view.ledgers = view.xdr_bytes = view.source_bytes = 0
 
     def _partition_progress(self, r: Record) -> None:
+        worker, ledgers = r["worker"], r["ledgers"]
+        xdr_bytes, source_bytes = r["xdr_bytes"], r["source_bytes"]
         view = self._view(r)
-        view.worker = int(r["worker"])
-        view.ledgers, view.xdr_bytes = int(r["ledgers"]), int(r["xdr_bytes"])
-        view.source_bytes = int(r["source_bytes"])
+        view.worker, view.ledgers = worker, ledgers
+        view.xdr_bytes, view.source_bytes = xdr_bytes, source_bytes
 
     def _partition_built(self, r: Record) -> None:
+        rows, xdr_bytes, source_bytes = r["rows"], r["xdr_bytes"], r["source_bytes"]
+        parquet_bytes, seconds, reused = r["parquet_bytes"], r["seconds"], r["reused"]
         view = self._view(r)
-        view.state, view.since = "held", self.time
-        view.rows = view.ledgers = int(r["rows"])
-        view.xdr_bytes, view.source_bytes = int(r["xdr_bytes"]), int(r["source_bytes"])
-        view.parquet_bytes, view.seconds = int(r["parquet_bytes"]), float(r["seconds"])
-        view.reused, view.worker = bool(r["reused"]), None
+        view.state, view.since, view.worker = "held", self.time, None
+        view.rows = view.ledgers = rows
+        view.xdr_bytes, view.source_bytes = xdr_bytes, source_bytes
+        view.parquet_bytes, view.seconds, view.reused = parquet_bytes, float(seconds), reused
 
     def _partition_committed(self, r: Record) -> None:
+        rows, checksum = r["rows"], r["checksum"]
+        parquet_bytes, recovered = r["parquet_bytes"], r["recovered"]
         view = self._view(r)
-        view.state, view.since = "committed", self.time
-        view.rows = view.ledgers = int(r["rows"])
-        view.checksum, view.parquet_bytes = str(r["checksum"]), int(r["parquet_bytes"])
-        view.recovered, view.worker = bool(r["recovered"]), None
+        view.state, view.since, view.worker = "committed", self.time, None
+        view.rows = view.ledgers = rows
+        view.checksum, view.parquet_bytes, view.recovered = checksum, parquet_bytes, recovered
         view.detail = view.todo = ""
-        chain = self.chain(view.chain_key)
-        chain.committed.add(view.partition)
-        self.commits.append((self.time, view.rows))
+        self.chain(view.chain_key).committed.add(view.partition)
+        self.commits.append((self.time, rows))
         self.partitions_committed += 1
-        self.ledgers_committed += view.rows
-        self.parquet_bytes += view.parquet_bytes
+        self.ledgers_committed += rows
+        self.parquet_bytes += parquet_bytes
 
     def _partition_retried(self, r: Record) -> None:
+        attempt, attempts, error = r["attempt"], r["attempts"], r["error"]
+        wait = f"try {attempt + 1} of {attempts} in {r['delay']:.1f} s"
         view = self._view(r)
         view.state, view.since, view.worker = "retrying", self.time, None
-        view.attempt, view.attempts = int(r["attempt"]), int(r["attempts"])
-        view.detail = str(r["error"])
+        view.attempt, view.attempts, view.detail = attempt, attempts, error
         self.retries += 1
-        wait = f"try {view.attempt + 1} of {view.attempts} in {float(r['delay']):.1f} s"
-        self._notice("warn", "partition", view.detail, wait, str(view.partition))
+        self._notice("warn", "partition", error, wait, str(view.partition))
 
     def _partition_failed(self, r: Record) -> None:
+        error, todo, halts = r["error"], r["todo"], r["halts"]
         view = self._view(r)
         view.state, view.since, view.worker = "failed", self.time, None
-        view.detail, view.todo = str(r["error"]), str(r["todo"])
+        view.detail, view.todo = error, todo
         self.partitions_failed += 1
-        self.chain(view.chain_key).failed.add(view.partition)
-        if r["halts"]:
+        if halts:
             self._set_state("halted", "engine")
-        self._notice("error", "partition", view.detail, view.todo, str(view.partition))
+        self._notice("error", "partition", error, todo, str(view.partition))
 
     def _partition_quarantined(self, r: Record) -> None:
+        reason = r["reason"]
         view = self._view(r)
         view.state, view.since, view.worker = "hole", self.time, None
-        view.detail = str(r["reason"])
+        view.detail, view.todo = reason, "fill it later with 'bronze run --repair'"
+        self.partitions_quarantined += 1
         self.chain(view.chain_key).holes.add(view.partition)
+        text = f"declared a hole: {reason}"
+        self._notice("error", "partition", text, view.todo, str(view.partition))
 
     def _event_linked(self, r: Record) -> None:
+        number, event_hash, partition = r["chain_seq"], r["event_hash"], r["partition"]
         chain = self.chain(r["chain_key"])
-        number = int(r["chain_seq"])
         chain.events = max(chain.events, number + 1)
-        chain.head, chain.last_linked = str(r["event_hash"]), self.time
-        view = self.partitions.get(f"{chain.chain_key}/{r['partition']}")
+        chain.head, chain.last_linked = event_hash, self.time
+        view = self.partitions.get(f"{chain.chain_key}/{partition}")
         if view is not None:
-            view.event, view.event_hash = number, chain.head
+            view.event, view.event_hash = number, event_hash
             self.changed.add(view.key)
 
     def _stage_figures(self, r: Record) -> None:
-        self.figures = r
         seconds = {name: float(r[name]) for name in STAGES}
+        retries = r["retries"]
+        self.figures = r
         whole = sum(seconds.values()) or 1.0
         for name, value in seconds.items():
             stage = self.stages[name]
             stage.seconds, stage.share = value, value / whole
-            stage.total += value
             if value > 0:
                 stage.last_active = self.time
-        self.retries = max(self.retries, int(r["retries"]))
+        self.retries = max(self.retries, retries)
 
     def _throughput(self, r: Record) -> None:
-        self.throughput = r
-        self.samples.append(
-            RateSample(
-                self.time,
-                float(r["ledgers_per_second"]),
-                float(r["xdr_bytes_per_second"]),
-                float(r["source_bytes_per_second"]),
-            )
+        state = r["state"]
+        sample = RateSample(
+            self.time,
+            r["ledgers_per_second"],
+            r["xdr_bytes_per_second"],
+            r["source_bytes_per_second"],
         )
-        state = str(r["state"])
-        if state != self.engine_state and self.finished is None:
+        self.throughput = r
+        self.samples.append(sample)
+        if self.finished is None:
             self._set_state(state, "engine")
 
     def _alert(self, r: Record) -> None:
-        level = str(r["level"])
-        self._notice(level, str(r["component"]), str(r["message"]), str(r.get("todo", "")))
+        self._notice(r["level"], r["component"], r["message"], r.get("todo", ""))
 
     def _state_changed(self, r: Record) -> None:
-        state = str(r["state"])
+        state, by = r["state"], r["by"]
         if state == "workers":
-            text = f"workers set to {r.get('detail', '?')} by {r['by']}"
-            self._notice("info", "engine", text, "")
+            self._notice("info", "engine", f"workers set to {r.get('detail', '?')} by {by}", "")
         else:
-            self._set_state(state, str(r["by"]))
+            self._set_state(state, by)
 
     def _run_finished(self, r: Record) -> None:
+        outcome = r["outcome"]
         self.finished = r
-        self._set_state(str(r["outcome"]), "engine")
+        self._set_state(outcome, "engine")
+        # The engine's own totals: a renderer that fell behind may have missed records.
+        self.partitions_committed = r.get("partitions_committed", self.partitions_committed)
+        self.partitions_failed = r.get("partitions_failed", self.partitions_failed)
+        self.ledgers_committed = r.get("ledgers", self.ledgers_committed)
+        self.parquet_bytes = r.get("parquet_bytes", self.parquet_bytes)
+        self.retries = r.get("retries", self.retries)
 
     def _set_state(self, state: str, by: str) -> None:
         if state != self.engine_state:
@@ -371,7 +259,7 @@ class RunView:
         self.warnings += level == "warn"
 
     def _view(self, r: Record) -> PartitionView:
-        chain_key, text = str(r["chain_key"]), str(r["partition"])
+        chain_key, text = r["chain_key"], r["partition"]
         key = f"{chain_key}/{text}"
         view = self.partitions.get(key)
         if view is None:
@@ -384,95 +272,32 @@ class RunView:
 
     def _forget_oldest(self) -> None:
         """Committed partitions live on in the coverage; the newest rows stay."""
-        old = (k for k, v in self.partitions.items() if v.state == "committed")
-        for key in list(islice(old, KEPT_PARTITIONS // 10)):
+        committed = (k for k, v in self.partitions.items() if v.state == "committed")
+        others = (k for k, v in self.partitions.items() if v.state != "committed")
+        for key in list(islice(chain(committed, others), KEPT_PARTITIONS // 10)):
             del self.partitions[key]
 
-    # Reading.
+    # What screens ask for by name; numbers are in run_figures.
 
     def chain(self, chain_key: str) -> ChainView:
         """The chain's view, made when first named."""
-        return self.chains.setdefault(str(chain_key), ChainView(str(chain_key)))
+        known = self.chains.get(chain_key)
+        if known is None:
+            known = self.chains[chain_key] = ChainView(chain_key)
+        return known
 
     def take_changed(self) -> set[str]:
         """Keys of partitions changed since the last call."""
         changed, self.changed = self.changed, set()
         return changed
 
-    def in_flight(self) -> list[PartitionView]:
-        """Partitions being built, retried or held, in ledger order."""
-        active = [
-            v for v in self.partitions.values() if v.state in ("building", "retrying", "held")
-        ]
-        return sorted(active, key=lambda v: (v.chain_key, v.partition))
 
-    def span(self) -> LedgerRange | None:
-        """Ledgers of the run's eras: to the configured end, else to what is known of the source."""
-        start = self.started.get("ledger_start")
-        if not isinstance(start, int):
-            return None
-        ends = [self.started.get("ledger_end") or 0, start]
-        if not self.started.get("ledger_end"):
-            ends.append(self.started.get("source_tip") or 0)
-            ends += [span.end for chain in self.chains.values() for span in chain.committed]
-        return LedgerRange(start, max(ends))
-
-    def fraction(self) -> float | None:
-        """Committed ledgers of the span, 0 to 1."""
-        span = self.span()
-        if span is None:
-            return None
-        done = sum(c.committed.covered(span.start, span.end) for c in self.chains.values())
-        return min(1.0, done / len(span))
-
-    def rate(self) -> RateSample | None:
-        """The newest throughput."""
-        return self.samples[-1] if self.samples else None
-
-    def rates(self, seconds: float, buckets: int) -> list[float]:
-        """Mean ledgers a second in ``buckets`` equal pieces of the last ``seconds``."""
-        end = self.time
-        width = seconds / buckets
-        sums, counts = [0.0] * buckets, [0] * buckets
-        for sample in reversed(self.samples):
-            index = buckets - 1 - int((end - sample.time) / width)
-            if index < 0:
-                break
-            sums[min(index, buckets - 1)] += sample.ledgers
-            counts[min(index, buckets - 1)] += 1
-        return [s / n if n else 0.0 for s, n in zip(sums, counts, strict=True)]
-
-    def mean_rate(self, seconds: float) -> float | None:
-        """Mean ledgers a second over the last ``seconds``; None without samples."""
-        recent = [s.ledgers for s in self.samples if self.time - s.time <= seconds]
-        return sum(recent) / len(recent) if recent else None
-
-    def peak_rate(self) -> float:
-        """Highest ledgers a second seen."""
-        return max((s.ledgers for s in self.samples), default=0.0)
-
-    def usual_gap(self) -> float | None:
-        """Median seconds between commits of this run; None before the third."""
-        times = [time for time, _ in self.commits]
-        gaps = sorted(b - a for a, b in pairwise(times))
-        return gaps[len(gaps) // 2] if len(gaps) >= 2 else None
-
-    def last_commit(self) -> float | None:
-        """When the last partition was committed."""
-        return self.commits[-1][0] if self.commits else None
-
-    def elapsed(self) -> float:
-        """Seconds of the run so far."""
-        if self.finished is not None:
-            return float(self.finished.get("seconds", 0.0))
-        return max(0.0, self.time - self.started_at) if self.started_at is not None else 0.0
-
-    def eta_seconds(self) -> float | None:
-        """The engine's estimate by bytes; None when stalled, paused or unknown."""
-        value = self.throughput.get("eta_seconds")
-        if self.finished is not None or self.engine_state != "running":
-            return None
-        return float(value) if isinstance(value, int | float) else None
+def view_of(records: Iterable[Record]) -> RunView:
+    """The view after all ``records``."""
+    view = RunView()
+    for record in records:
+        view.apply(record)
+    return view
 
 
 _STEPS: dict[str, Callable[[RunView, Record], None]] = {

@@ -1,7 +1,7 @@
 """One word for the state of a run, since when, the evidence, the next safe step.
 
-Pure functions of the run view and the time, strongest rule first; screens, `--no-tui` and
-`ctl status` print the same line.
+Pure functions of the run view and the time, strongest rule first; screens and `--no-tui` print the
+same line.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bronze_tui.journal import run_figures as figures
 from bronze_tui.journal.run_view import RunView
 
 GONE_AFTER = 10.0
@@ -58,7 +59,7 @@ class Circumstances:
     """What the journal cannot know.
 
     Args of the verdict beside the view: ``engine_alive`` None when nobody looked, ``chain_broken``
-    the first break a verification found, ``frozen`` when time comes from a recording.
+    the first break a verification found, ``recorded`` when time comes from a recording.
     """
 
     engine_alive: bool | None = None
@@ -75,10 +76,10 @@ def judge(view: RunView, now: float, about: Circumstances = _NOTHING_KNOWN) -> V
         verdict = rule(view, now, about)
         if verdict is not None:
             return verdict
-    rate = view.mean_rate(15.0)
+    rate = figures.mean_rate(view, 15.0)
     speed = f"{rate:,.0f} ledgers/s" if rate is not None else "no figures yet"
-    limit = view.throughput.get("limited_by", "")
-    evidence = f"{speed}, limited by {limit}" if limit and limit != "nothing" else speed
+    limit = figures.limited_by(view)
+    evidence = f"{speed}, limited by {limit}" if limit else speed
     return Verdict("RUNNING", view.state_since, evidence, "nothing to do")
 
 
@@ -123,12 +124,12 @@ def _failed(view: RunView, now: float, about: Circumstances) -> Verdict | None: 
 def _stalled(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
     if view.engine_state != "running" or view.finished is not None:
         return None
-    base = view.last_commit() or view.started_at
+    base = figures.last_commit(view) or view.started_at
     if base is None:
         return None
-    gap = view.usual_gap()
+    gap = figures.usual_gap(view)
     limit = max(STALL_LEAST, STALL_GAPS * gap) if gap is not None else None
-    moving = view.rate() is not None and view.mean_rate(SLOW_WINDOW) not in (None, 0.0)
+    moving = figures.mean_rate(view, SLOW_WINDOW) not in (None, 0.0)
     if limit is None:
         # Before the third commit a big partition may take long: only a standstill counts.
         if moving or now - base <= STALL_LEAST:
@@ -136,8 +137,8 @@ def _stalled(view: RunView, now: float, about: Circumstances) -> Verdict | None:
     elif now - base <= limit:
         return None
     usual = f" (usual {clock(gap)})" if gap is not None else ""
-    stage = view.throughput.get("limited_by", "")
-    where = f"; stage {stage}" if stage and stage != "nothing" else ""
+    stage = figures.limited_by(view)
+    where = f"; stage {stage}" if stage else ""
     return Verdict(
         "STALLED",
         base,
@@ -147,12 +148,12 @@ def _stalled(view: RunView, now: float, about: Circumstances) -> Verdict | None:
 
 
 def _slow(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
-    if view.engine_state != "running" or view.elapsed() < SLOW_LEAST:
+    if view.engine_state != "running" or figures.elapsed(view) < SLOW_LEAST:
         return None
-    recent, usual = view.mean_rate(SLOW_WINDOW), median_rate(view, SLOW_BASE)
+    recent, usual = figures.mean_rate(view, SLOW_WINDOW), figures.median_rate(view, SLOW_BASE)
     if recent is None or usual is None or recent >= usual / 2:
         return None
-    stage = view.throughput.get("limited_by", "nothing")
+    stage = figures.limited_by(view) or "nothing"
     return Verdict(
         "SLOW",
         view.time - SLOW_WINDOW,
@@ -172,9 +173,10 @@ def _asked(view: RunView, now: float, about: Circumstances) -> Verdict | None:  
     if view.engine_state not in words:
         return None
     word, step = words[view.engine_state]
-    left = len(view.in_flight())
+    left = len(figures.in_flight(view))
+    what = "in flight" if view.finished is None else "left unfinished"
     by = f"by {view.state_by}" if view.state_by else "on request"
-    return Verdict(word, view.state_since, f"{by}; {left} partitions in flight", step)
+    return Verdict(word, view.state_since, f"{by}; {left} partitions {what}", step)
 
 
 def _at_tip(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
@@ -212,12 +214,6 @@ _RULES: tuple[Callable[[RunView, float, Circumstances], Verdict | None], ...] = 
 )
 
 
-def median_rate(view: RunView, seconds: float) -> float | None:
-    """Median ledgers a second over the last ``seconds``."""
-    recent = sorted(s.ledgers for s in view.samples if view.time - s.time <= seconds)
-    return recent[len(recent) // 2] if recent else None
-
-
 def clock(seconds: float | None) -> str:
     """``0:07:41``; days are named; ``-`` when unknown."""
     if seconds is None:
@@ -232,12 +228,11 @@ def _reason(view: RunView) -> tuple[str, str]:
     """The newest error and what to do."""
     for notice in reversed(view.notices):
         if notice.level == "error":
-            place = f"partition {notice.partition}: " if notice.partition else ""
-            return f"{place}{notice.message}", notice.todo
+            return notice.text, notice.todo
     message = view.finished.get("message", "") if view.finished else ""
     return str(message) or "no reason was recorded", ""
 
 
 def _last(view: RunView) -> str:
-    ends = [span.end for chain in view.chains.values() for span in chain.committed]
-    return f"ledger {max(ends)}" if ends else "none"
+    last = figures.last_committed_ledger(view)
+    return "none" if last is None else f"ledger {last}"

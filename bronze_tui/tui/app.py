@@ -19,6 +19,7 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from bronze_tui.journal import run_figures
 from bronze_tui.journal.verdict import Circumstances, Verdict, judge
 from bronze_tui.tui import keymap
 from bronze_tui.tui.bridge import Bridge
@@ -187,7 +188,7 @@ class BronzeApp(Steered):
 
     def _show_title(self, verdict: Verdict) -> None:
         if self._title is not None:
-            done = self.view.fraction()
+            done = run_figures.fraction(self.view)
             percent = "" if done is None else f" {int(done * 100)}%"
             chain = next(iter(self.view.chains), "")
             self._title.show(f"{verdict.word}{percent} {chain} - bronze")
@@ -364,7 +365,7 @@ class BronzeApp(Steered):
         if not (running and self.controls.allowed):
             self.exit(self.exit_code())
             return
-        choice = await self.push_screen_wait(QuitDialog(len(self.view.in_flight())))
+        choice = await self.push_screen_wait(QuitDialog(len(run_figures.in_flight(self.view))))
         if choice == "detach":
             self.exit(0)
         elif choice in ("drain", "stop"):

@@ -16,6 +16,7 @@ from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.tui import pins
+from bronze_tui.tui.auditnews import FilesRead, Verified
 from bronze_tui.tui.chainrows import (
     ChainRow,
     broken_line,
@@ -60,6 +61,23 @@ class AuditDesk:
         many = len(self.report.chains)
         place = f"  ({self.index % many + 1} of {many}, c for the next)" if many > 1 else ""
         return f"CHAIN {self.chain.chain_key}{place}"
+
+    def take_report(self, told: Verified, now: float) -> None:
+        """What a verification found."""
+        self.checked_at, self.cost = now, told.cost
+        self.report, self.problem, self.pinned = told.report, told.problem, told.pinned
+
+    def take_files(self, told: FilesRead) -> None:
+        """What the reading of files has found since it last told."""
+        self.progress = told.progress
+        self.files.update((result.event_hash, result) for result in told.fresh)
+
+    def files_read(self) -> tuple[str, int]:
+        """How the reading of files ended, in a line; and how many differ."""
+        bad = sum(not result.ok for result in self.files.values())
+        word = f"{bad:,} differ" if bad else "all as announced"
+        read = self.progress.files if self.progress is not None else 0
+        return f"{read:,} partitions read: {word}", bad
 
     def take_rows(self) -> None:
         """Rows of the chain in hand; what belongs to no chain comes last."""

@@ -77,6 +77,11 @@ class ChainRow:
     after_break: bool
 
     @property
+    def title(self) -> str:
+        """What the row is."""
+        return f"EVENT {self.number:,}" if self.number is not None else "FINDING"
+
+    @property
     def link(self) -> str:
         """State of the link to the event before."""
         if self.item is None:

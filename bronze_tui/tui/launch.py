@@ -265,13 +265,12 @@ def _attach_command(loaded: Loaded) -> str:
 def _say_end(session: Session, run_id: str) -> bool:
     """The closing block of the run on screen, or how to come back to it; whether it has ended."""
     from bronze_tui.headless.final import final_text
-    from bronze_tui.headless.summary import summarise
+    from bronze_tui.journal.run_view import view_of
 
     if session.journal is not None and run_id:
-        records = [r for r in newest_records(session.journal) if r.get("run") == run_id]
-        summary = summarise(records)
-        if summary.finished is not None and _is_newest(session, records):
-            print(final_text(summary))
+        view = view_of(r for r in newest_records(session.journal) if r.get("run") == run_id)
+        if view.finished is not None and _is_newest(session, view.finished):
+            print(final_text(view))
             return True
     attach = _attach_command(session.loaded) if session.loaded is not None else "bronze attach"
     if session.child is not None and session.child.poll() is None:
@@ -282,7 +281,7 @@ def _say_end(session: Session, run_id: str) -> bool:
     return False
 
 
-def _is_newest(session: Session, records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether these records are of the engine that was started last."""
-    time = records[-1].get("time")
+def _is_newest(session: Session, finished: Mapping[str, Any]) -> bool:
+    """Whether this closing line is of the engine that was started last."""
+    time = finished.get("time")
     return isinstance(time, int | float) and time >= session.after

@@ -15,6 +15,7 @@ from textual.app import App
 
 from bronze_tui.domain.errors import BronzeError, Exit
 from bronze_tui.domain.text import safe_text
+from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.tui.bridge import Controls
 from bronze_tui.tui.enginestart import (
@@ -98,7 +99,7 @@ class Steered(App[int]):
     async def action_stop_now(self) -> None:
         from bronze_tui.tui.screens.dialogs import TypeWord
 
-        building = sum(v.state == "building" for v in self.view.in_flight())
+        building = sum(v.state == "building" for v in run_figures.in_flight(self.view))
         question = (
             f"End the run without waiting: {building} unfinished builds are dropped. What is "
             "committed stays, nothing is half committed, and a new run goes on from there."
@@ -110,7 +111,7 @@ class Steered(App[int]):
     async def action_workers(self) -> None:
         from bronze_tui.tui.screens.dialogs import AskNumber
 
-        now = int(self.view.throughput.get("workers", self.view.started.get("workers", 1)))
+        now = run_figures.workers(self.view) or 1
         count = await self.push_screen_wait(AskNumber("Workers", "Number of builders", now, 1, 64))
         if count is not None and count != now:
             self.command("workers", count=count)

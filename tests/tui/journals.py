@@ -401,16 +401,17 @@ def _resumed(records: list[Record]) -> Tape:
 
 
 def _finished(tape: Tape, code: int, outcome: str, message: str) -> RunFinished:
+    commits = [r for r in tape.records if r["kind"] == "partition_committed"]
     return RunFinished(
         exit_code=code,
         outcome=outcome,
         message=message,
-        partitions_committed=sum(r["kind"] == "partition_committed" for r in tape.records),
+        partitions_committed=len(commits),
         partitions_failed=sum(r["kind"] == "partition_failed" for r in tape.records),
         ledgers=tape.committed,
         xdr_bytes=tape.built * 370_000,
         source_bytes=tape.built * 21_000,
-        parquet_bytes=tape.committed * 50_000,
+        parquet_bytes=sum(r["parquet_bytes"] for r in commits),
         seconds=round(tape.at - T0, 3),
         last_committed_ledger=tape.committed + 1,
         head=digest(f"event {tape.events - 1}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from textual.pilot import Pilot
 from bronze_tui.tui.app import BronzeApp
 
 Step = Callable[[Pilot[Any]], Awaitable[None]]
+
+PATIENCE = 60.0
+"""Seconds a condition may take on a busy machine."""
 
 
 def play(app: BronzeApp, step: Step, size: tuple[int, int] = (120, 40)) -> None:
@@ -56,8 +60,9 @@ async def posed(pilot: Pilot[Any]) -> None:
 
 
 async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
-    """Wait on a condition."""
-    for _ in range(400):
+    """Wait on a condition; the bound is for a busy machine."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         if true():
             return
         await pilot.pause()

@@ -338,7 +338,9 @@ def test_pictures(canned: Canned, snap_compare: Any, name: str, size: tuple[int,
 def test_picture_of_why(canned: Canned, snap_compare: Any) -> None:
     async def ask(pilot: Pilot[Any]) -> None:
         await posed(pilot)
+        page = pilot.app.screen
         await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is not page and pilot.app.screen.is_mounted)
         await pilot.pause()
 
     assert snap_compare(canned(journals.stalled()), terminal_size=(120, 40), run_before=ask)

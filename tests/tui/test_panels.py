@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.journal.run_view import RunView, Spans
+from bronze_tui.journal.run_view import view_of
+from bronze_tui.journal.spans import Spans
 from bronze_tui.journal.verdict import WORDS
 from bronze_tui.tui.screens.notes import RULES
 from bronze_tui.tui.widgets import figures
@@ -19,14 +20,6 @@ from bronze_tui.tui.widgets.bigword import big
 from bronze_tui.tui.widgets.coverage import Territory, cells, draw_map, draw_strip, tally
 from bronze_tui.tui.widgets.digest import Digester, digest
 from bronze_tui.tui.widgets.throughput import draw_curve, rates
-
-
-def view_of(records: list[dict[str, Any]]) -> RunView:
-    view = RunView()
-    for record in records:
-        view.apply(record)
-    return view
-
 
 # The coverage map, without a screen.
 

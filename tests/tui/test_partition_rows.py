@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.run_view import view_of
 from bronze_tui.tui.dataset import Place, chain_keys, listing, papers, verify
 from bronze_tui.tui.widgets.partition_rows import (
     SORTS,
@@ -32,13 +32,6 @@ MIB = 1 << 20
 
 def row(number: int = 0, state: str = "committed", **changes: Any) -> PartitionRow:
     return PartitionRow("net/era/v1", LedgerRange(number * 10, number * 10 + 9), state, **changes)
-
-
-def view_of(records: list[dict[str, Any]]) -> RunView:
-    view = RunView()
-    for record in records:
-        view.apply(record)
-    return view
 
 
 # Filter, sort, cut: without a screen.

@@ -12,20 +12,16 @@ from hypothesis import strategies as st
 
 from bronze_tui.domain.events import KINDS
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.journal.run_view import KEPT_LOG, KEPT_NOTICES, STAGES, RunView, Spans
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import KEPT_LOG, KEPT_NOTICES, KEPT_PARTITIONS, view_of
+from bronze_tui.journal.spans import Spans
 from bronze_tui.journal.verdict import judge
+from bronze_tui.journal.views import STAGES
 from bronze_tui.tui.widgets.coverage import Territory, draw_map, territory
 
 LAND = Territory(LedgerRange(2, 99), 10, 0, Spans())
 LEDGERS = st.integers(0, 60)
 RANGES = st.tuples(LEDGERS, st.integers(0, 12)).map(lambda p: LedgerRange(p[0], p[0] + p[1]))
-
-
-def view_of(records: list[dict[str, Any]]) -> RunView:
-    view = RunView()
-    for record in records:
-        view.apply(record)
-    return view
 
 
 @given(st.lists(RANGES, max_size=25), RANGES)
@@ -74,10 +70,10 @@ def test_totals_are_exact_after_any_stream(stream: list[tuple[str, int]]) -> Non
     shown = {k for k, v in view.partitions.items() if v.state == "committed"}
     assert shown == {f"{journals.KEY}/{tape.partition(n)}" for n in committed}
     assert all(view.partitions[key].rows > 0 for key in shown)
-    span = view.span()
+    span = run_figures.span(view)
     assert span is not None
-    assert view.fraction() == pytest.approx(sum(committed.values()) / len(span))
-    assert {v.key for v in view.in_flight()}.isdisjoint(shown)
+    assert run_figures.fraction(view) == pytest.approx(sum(committed.values()) / len(span))
+    assert {v.key for v in run_figures.in_flight(view)}.isdisjoint(shown)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -109,10 +105,10 @@ def test_malformed_records_never_raise(records: list[dict[str, Any]]) -> None:
     for record in records:
         view.apply(record)
     judge(view, view.time + 1)
-    view.span()
-    view.fraction()
-    view.eta_seconds()
-    view.elapsed()
+    run_figures.span(view)
+    run_figures.fraction(view)
+    run_figures.eta_seconds(view)
+    run_figures.elapsed(view)
     draw_map(territory(view, []) or LAND, 60, 5)
     assert view.logged >= 1
 
@@ -165,5 +161,29 @@ def test_six_thousand_partitions_have_exact_totals() -> None:
     view = view_of(journals.large())
     assert view.partitions_committed == 6_000
     assert len(view.partitions) == 6_000
-    assert view.fraction() == 1.0
+    assert run_figures.fraction(view) == 1.0
     assert view.chains[journals.KEY].events == 6_000
+
+
+def test_partitions_that_nobody_commits_are_bounded_too() -> None:
+    tape = journals.Tape(size=10)
+    tape.start(KEPT_PARTITIONS)
+    tape.commit(0)
+    for number in range(1, KEPT_PARTITIONS + 2):
+        tape.begin(number)
+    view = view_of(tape.records)
+    assert len(view.partitions) <= KEPT_PARTITIONS
+    assert f"{journals.KEY}/{tape.partition(0)}" not in view.partitions
+    assert f"{journals.KEY}/{tape.partition(KEPT_PARTITIONS + 1)}" in view.partitions
+    assert view.chains[journals.KEY].committed.ledgers == tape.rows(0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("ledger_start", -1), ("source_tip", 1 << 40), ("ledger_end", 1 << 33)]
+)
+def test_a_start_with_impossible_ledgers_starts_nothing(field: str, value: int) -> None:
+    tape = journals.Tape(size=10)
+    tape.start(5)
+    view = view_of([tape.records[0] | {field: value}])
+    assert view.started_at is None
+    assert run_figures.span(view) is None

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from bronze_tui.headless.jsonl import JsonLinesSink
 from bronze_tui.headless.progress import frame
-from bronze_tui.headless.summary import RunSummary, summarise
 from bronze_tui.headless.text import TextSink
 from bronze_tui.headless.verdicts import VerdictWatch
+from bronze_tui.journal.run_view import RunView, view_of
 
 RUN = {"run": "r", "kind": "run_started", "chain_keys": ["n/e/v"], "ledger_start": 2}
 
@@ -52,10 +52,10 @@ def test_progress_shows_it_under_the_bars() -> None:
     for record in stalled():
         verdict = watch.take(record) or verdict
     console = Console(file=io.StringIO(), width=120)
-    console.print(frame(summarise(stalled()), 30, verdict))
+    console.print(frame(view_of(stalled()), 30, verdict))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "STALLED  nothing committed for" in shown
-    console.print(frame(RunSummary(), 30))
+    console.print(frame(RunView(), 30))
 
 
 def test_json_lines_stay_the_journal() -> None:
@@ -81,3 +81,26 @@ def test_a_watch_forgets_what_it_does_not_need() -> None:
             }
         )
     assert watch.view.changed == set()
+
+
+def test_a_commit_ends_a_stall_and_is_not_judged_otherwise() -> None:
+    watch = VerdictWatch()
+    for record in stalled():
+        watch.take(record)
+    assert watch.word == "STALLED"
+    commit = {
+        "run": "r",
+        "time": 250.0,
+        "kind": "partition_committed",
+        "chain_key": "n/e/v",
+        "partition": "2-9",
+        "rows": 8,
+        "checksum": "sha256:0",
+        "parquet_bytes": 1,
+        "recovered": False,
+    }
+    ended = watch.take(commit)
+    assert ended is not None
+    assert ended.word == "RUNNING"
+    assert watch.take(commit | {"partition": "10-19"}) is None
+    assert watch.view.partitions_committed == 2

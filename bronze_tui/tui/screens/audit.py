@@ -22,6 +22,7 @@ from textual.widgets import Static
 from bronze_tui.audit.canonical import file_bytes
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
+from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.auditdesk import AuditDesk, holes_of
@@ -128,7 +129,7 @@ class AuditPage(Page):
     # Verifying.
 
     def show(self, view: RunView, verdict: Verdict, now: float) -> None:  # noqa: ARG002
-        events = sum(chain.events for chain in view.chains.values())
+        events = run_figures.events(view)
         if events != self._events_seen and not self._verifying:
             wait = max(GROWN_EVERY, self.desk.cost * _TIMES_ITS_COST)
             if not 0 <= now - self.desk.checked_at < wait:
@@ -137,7 +138,7 @@ class AuditPage(Page):
 
     def action_verify(self) -> None:
         if not self._verifying:
-            self._verify_now(sum(chain.events for chain in self.bronze.view.chains.values()))
+            self._verify_now(run_figures.events(self.bronze.view))
 
     def _verify_now(self, events: int) -> None:
         self._events_seen = events
@@ -169,10 +170,8 @@ class AuditPage(Page):
     @on(Verified)
     def _verified(self, message: Verified) -> None:
         self._verifying = False
-        current = self._row()
-        desk = self.desk
-        desk.checked_at, desk.cost = self.bronze.clock(), message.cost
-        desk.report, desk.problem, desk.pinned = message.report, message.problem, message.pinned
+        current, desk = self._row(), self.desk
+        desk.take_report(message, self.bronze.clock())
         self._take_rows()
         self._draw_empty()
         kept = desk.row_of(current.ledgers) if current is not None else None
@@ -220,15 +219,11 @@ class AuditPage(Page):
 
     @on(FilesRead)
     def _files_read(self, message: FilesRead) -> None:
-        desk = self.desk
-        desk.progress = progress = message.progress
-        desk.files.update((result.event_hash, result) for result in message.fresh)
-        if progress.done:
+        self.desk.take_files(message)
+        if message.progress.done:
             self._reading = False
-        if progress.done and not progress.stopped:
-            bad = sum(not result.ok for result in desk.files.values())
-            word = f"{bad:,} differ" if bad else "all as announced"
-            text = f"{progress.files:,} partitions read: {word}"
+        if message.progress.done and not message.progress.stopped:
+            text, bad = self.desk.files_read()
             self.bronze.say(text, "error" if bad else "information")
         self._tell_app()
         self._list().refresh()
@@ -403,7 +398,6 @@ class AuditPage(Page):
         row = self._row()
         if row is None:
             return
-        title = f"EVENT {row.number:,}" if row.number is not None else "FINDING"
-        self.query_one("#detail").border_title = title
+        self.query_one("#detail").border_title = row.title
         text = detail(row, self.desk.files, self.desk.chain, self.app.theme_variables)
         self.query_one("#event", Static).update(text)

@@ -12,8 +12,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
+from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
-from bronze_tui.journal.verdict import Verdict, clock, median_rate
+from bronze_tui.journal.verdict import Verdict, clock
 from bronze_tui.tui.plain import lines
 from bronze_tui.tui.theme import VERDICT_STYLE
 from bronze_tui.tui.widgets.digest import Digester
@@ -85,8 +86,8 @@ def why(view: RunView, verdict: Verdict, now: float, screen_width: int) -> Note:
     """The rule that holds, its evidence and what was measured."""
     width = min(_WIDTH, int(screen_width * 0.96)) - 6
     kind = VERDICT_STYLE.get(verdict.word, "calm")
-    minute, usual = view.mean_rate(60.0), median_rate(view, 900.0)
-    last, gap = view.last_commit(), view.usual_gap()
+    minute, usual = run_figures.mean_rate(view, 60.0), run_figures.median_rate(view, 900.0)
+    last, gap = run_figures.last_commit(view), run_figures.usual_gap(view)
     since = f"{hms(verdict.since)}, {clock(now - verdict.since)} ago" if verdict.since else "-"
     content = stack(
         [
@@ -110,8 +111,8 @@ def why(view: RunView, verdict: Verdict, now: float, screen_width: int) -> Note:
                     ("1 min", "-" if minute is None else f"{rate(minute)} ledgers/s"),
                     ("15 min", "-" if usual is None else f"{rate(usual)} ledgers/s (median)"),
                     ("last word", f"{clock(now - view.time)} ago" if view.time else "-"),
-                    ("limited by", part(view.throughput.get("limited_by", "-"))),
-                    ("in flight", str(len(view.in_flight()))),
+                    ("limited by", part(run_figures.limited_by(view) or "nothing")),
+                    ("in flight", str(len(run_figures.in_flight(view)))),
                     ("retries", str(view.retries)),
                     ("errors", str(view.errors)),
                 ],

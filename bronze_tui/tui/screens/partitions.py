@@ -1,35 +1,23 @@
 """Page 2: is there a hole, every partition, why one failed, and is its file still what was
-committed. Reads the store's folder in workers, so a finished or foreign dataset shows too."""
+committed. The store's folder is read in workers, so a finished or foreign dataset shows too."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.message import Message
 from textual.widgets import Input, Static
-from textual.worker import get_current_worker
 
-from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
-from bronze_tui.tui.dataset import (
-    Check,
-    Found,
-    Papers,
-    Place,
-    chain_keys,
-    listing,
-    papers,
-    verify,
-)
-from bronze_tui.tui.screens.base import Page
+from bronze_tui.tui.dataset import Check, Papers
+from bronze_tui.tui.screens.dataset_page import DatasetPage, Hashed, Listed, Read
 from bronze_tui.tui.widgets.coverage import CoverageMap, legend, tally
 from bronze_tui.tui.widgets.digest import Digester
 from bronze_tui.tui.widgets.figures import count, line, put, title
@@ -38,14 +26,11 @@ from bronze_tui.tui.widgets.partition_rows import PartitionRow, as_csv, as_json,
 from bronze_tui.tui.widgets.partition_table import Listing, PartitionTable
 from bronze_tui.tui.widgets.rows import RowTable
 
-BATCH = 100
-"""Commit records read before the page hears of them."""
-
 _MANY = 1_000
 """Rows from which on changes are sorted in once a second instead of at each refresh."""
 
 
-class PartitionsPage(Page):
+class PartitionsPage(DatasetPage):
     """Coverage, table, detail."""
 
     PAGE = "partitions"
@@ -94,27 +79,6 @@ class PartitionsPage(Page):
     PartitionsPage.-wide #partitions { width: 4fr; }
     PartitionsPage.-wide #detail-pane { width: 3fr; }
     """
-
-    class Listed(Message):
-        """The disk's partitions."""
-
-        def __init__(self, found: Sequence[Found]) -> None:
-            super().__init__()
-            self.found = found
-
-    class Read(Message):
-        """Records of some partitions, by row key."""
-
-        def __init__(self, found: Sequence[tuple[str, Papers]], *, chosen: bool) -> None:
-            super().__init__()
-            self.found, self.chosen = found, chosen
-
-    class Hashed(Message):
-        """How far a verification is, or what it found."""
-
-        def __init__(self, key: str, check: Check | float) -> None:
-            super().__init__()
-            self.key, self.check = key, check
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,78 +184,23 @@ class PartitionsPage(Page):
         )
         put(text, detail(known), wraps=True)
 
-    # The disk, in workers.
+    # What the disk told.
 
-    def _place(self, chain_key: str) -> Place | None:
-        session = self.bronze.session
-        if session.data_root is None:
-            return None
-        return Place(session.data_root, session.prefix, chain_key)
-
-    @work(thread=True, exclusive=True, group="list", exit_on_error=False)
-    def list_disk(self, chains: tuple[str, ...]) -> None:
-        """Names of commit records first, then what each says, newest first."""
-        session, worker = self.bronze.session, get_current_worker()
-        root = session.data_root
-        if root is None:
-            return
-        found: list[Found] = []
-        for chain_key in chains or chain_keys(root, session.prefix):
-            try:
-                found += listing(Place(root, session.prefix, chain_key))
-            except BronzeError:
-                continue
-        self.post_message(self.Listed(found))
-        batch: list[tuple[str, Papers]] = []
-        for item in sorted(found, key=lambda f: f.partition, reverse=True):
-            if worker.is_cancelled:
-                return
-            place = Place(root, session.prefix, item.chain_key)
-            batch.append((f"{item.chain_key}/{item.partition}", papers(place, item.partition)))
-            if len(batch) == BATCH:
-                self.post_message(self.Read(batch, chosen=False))
-                batch = []
-        self.post_message(self.Read(batch, chosen=False))
-
-    @work(thread=True, exclusive=True, group="papers", exit_on_error=False)
-    def read_papers(self, row: PartitionRow) -> None:
-        """The chosen partition's records."""
-        place = self._place(row.chain_key)
-        if place is not None:
-            try:
-                found = papers(place, row.partition)
-            except BronzeError as error:
-                found = Papers(problem=str(error))
-            self.post_message(self.Read([(row.key, found)], chosen=True))
-
-    @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
-    def verify_files(self, row: PartitionRow, place: Place) -> None:
-        """Hash again; progress at most ten times a second."""
-        worker, told = get_current_worker(), [0.0]
-
-        def tell(fraction: float) -> None:
-            if time.monotonic() - told[0] >= 0.1:
-                told[0] = time.monotonic()
-                self.post_message(self.Hashed(row.key, min(1.0, fraction)))
-
-        try:
-            check = verify(place, row.partition, tell, lambda: worker.is_cancelled)
-        except BronzeError as error:
-            check = Check(0, 0, (str(error),), "")
-        self.post_message(self.Hashed(row.key, check))
-
-    def on_partitions_page_listed(self, message: Listed) -> None:
+    @on(Listed)
+    def _listed(self, message: Listed) -> None:
         self._nothing_on_disk = not message.found
         self._listing.take_disk(message.found)
         self._everything = True
 
-    def on_partitions_page_read(self, message: Read) -> None:
+    @on(Read)
+    def _read(self, message: Read) -> None:
         for key, found in message.found:
             self._listing.take_papers(key, found)
             if message.chosen:
                 self._papers = (key, found)
 
-    def on_partitions_page_hashed(self, message: Hashed) -> None:
+    @on(Hashed)
+    def _hashed(self, message: Hashed) -> None:
         self._checks[message.key] = message.check
         if isinstance(message.check, Check):
             where = message.key.rpartition("/")[2]
@@ -358,7 +267,7 @@ class PartitionsPage(Page):
 
     def action_verify(self) -> None:
         def begin(row: PartitionRow) -> None:
-            place = self._place(row.chain_key)
+            place = self.place_of(row.chain_key)
             if place is None:
                 self.bronze.say(
                     "the store is not a folder of this machine: use 'bronze verify'", "warning"

@@ -21,8 +21,9 @@ from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.text import safe_text
 from bronze_tui.inspect.client import InspectClient
 from bronze_tui.inspect.setup import Setup
-from bronze_tui.journal.run_view import Notice, RunView
+from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
+from bronze_tui.journal.views import Notice
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.screens.notes import Note
 from bronze_tui.tui.widgets import plugin_facts

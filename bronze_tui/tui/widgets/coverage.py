@@ -12,7 +12,10 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.journal.run_view import PartitionView, RunView, Spans
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.spans import Spans
+from bronze_tui.journal.views import PartitionView
 from bronze_tui.tui.theme import STATE_SIGNS
 from bronze_tui.tui.widgets.figures import TONES, count, line, stack
 
@@ -99,7 +102,7 @@ def origin_of(
 def territory(view: RunView, marked: Sequence[PartitionView]) -> Territory | None:
     """The map of a run; ``marked`` are its partitions that are not committed. None before the
     run's plan is known."""
-    span, size = view.span(), view.started.get("partition_size")
+    span, size = run_figures.span(view), view.started.get("partition_size")
     if span is None or not isinstance(size, int) or size < 1:
         return None
     chains = list(view.chains.values())

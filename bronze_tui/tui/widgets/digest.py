@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from bronze_tui.journal.run_view import Notice, PartitionView, RunView
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.views import IN_FLIGHT, Notice, PartitionView
 from bronze_tui.tui.widgets.coverage import Territory, territory
 from bronze_tui.tui.widgets.figures import short_hash, size
 
@@ -25,7 +26,7 @@ class Digest:
     @property
     def in_flight(self) -> list[PartitionView]:
         """What is being built, retried or held."""
-        return [v for v in self.marked if v.state in ("building", "retrying", "held")]
+        return [v for v in self.marked if v.state in IN_FLIGHT]
 
     @property
     def failed(self) -> list[PartitionView]:

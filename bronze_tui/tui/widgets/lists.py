@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bronze_tui.journal.run_view import Notice, PartitionView, RunView
+from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import clock
+from bronze_tui.journal.views import Notice, PartitionView
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.theme import STATE_SIGNS
 from bronze_tui.tui.widgets.digest import Digest, commit_notice

@@ -7,8 +7,10 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from bronze_tui.journal.run_view import STAGES, RunView
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict, clock
+from bronze_tui.journal.views import STAGES
 from bronze_tui.tui.theme import VERDICT_STYLE
 from bronze_tui.tui.widgets.bigword import big
 from bronze_tui.tui.widgets.coverage import CoverageMap, legend, tally
@@ -110,13 +112,15 @@ class ProgressPanel(Vertical):
         put(self.query_one("#progress-more", Static), self._more(view, digest, width))
 
     def _gauge(self, view: RunView, verdict: Verdict, width: int) -> Content:
-        fraction = view.fraction()
+        fraction = run_figures.fraction(view)
         if fraction is None:
-            return line(("waiting for the run's plan", "muted"))
+            known = view.started_at is not None
+            text = "the end is not known yet" if known else "waiting for the run's plan"
+            return line((text, "muted"))
         done = int(fraction * 10_000) / 100
         percent = f"{done:.2f} %" if 0 < done < 100 else f"{done:.0f} %"
-        eta, took = f"ETA {remaining(view, verdict)}", f"elapsed {clock(view.elapsed())}"
-        now = view.rate() if view.finished is None else None
+        eta, took = f"ETA {remaining(view, verdict)}", f"elapsed {clock(run_figures.elapsed(view))}"
+        now = run_figures.rate(view) if view.finished is None else None
         speed = f"{rate(now.ledgers)} ledgers/s" if now is not None else ""
         for kept in ((speed, eta, took), (speed, eta), (eta,)):
             tail = "   ".join(t for t in kept if t)
@@ -133,12 +137,12 @@ class ProgressPanel(Vertical):
             ("partitions ", f"{count(land.done())} of {count(land.total)}"),
             ("ledgers ", f"{count(ledgers)} of {count(len(land.span))}"),
         ]
-        last = land.committed.last_end
-        if last >= 0:
+        last = run_figures.last_committed_ledger(view)
+        if last is not None:
             facts.append(("last ", count(last)))
         tip = view.started.get("source_tip")
         if isinstance(tip, int):
-            behind = max(0, tip - last) if last >= 0 else tip
+            behind = max(0, tip - (last or 0))
             facts.append(("source tip ", f"{count(tip)}, {count(behind)} ahead"))
         facts.append(("this run ", f"{count(view.ledgers_committed)} ledgers"))
         made = Content("")
@@ -155,7 +159,7 @@ def remaining(view: RunView, verdict: Verdict) -> str:
     if verdict.word in _OWN_WORK:
         return "-"
     if verdict.word == "RUNNING" or verdict.word == "SLOW":
-        seconds = view.eta_seconds()
+        seconds = run_figures.eta_seconds(view)
         return clock(seconds) if seconds is not None else "unknown"
     return f"unknown ({verdict.word.lower()})"
 
@@ -168,7 +172,7 @@ class StagesPanel(Static):
 
     def show(self, view: RunView, verdict: Verdict, now: float, *, faults_only: bool) -> None:
         """Rows, or one line where it is low."""
-        limit = str(view.throughput.get("limited_by", ""))
+        limit = run_figures.limited_by(view)
         marked = LIMITS.get(limit, ())
         about = f"limited by {limit}" if marked else ""
         if verdict.word == "STALLED":
@@ -228,22 +232,21 @@ class ChainPanel(Static):
 
     def show(self, view: RunView, digest: Digest, now: float) -> None:
         """As many rows as there is room for, the chain first."""
-        events = sum(chain.events for chain in view.chains.values())
-        title(self, "CHAIN", f"{count(events)} events" if view.chains else "")
+        title(self, "CHAIN", f"{count(run_figures.events(view))} events" if view.chains else "")
         if not view.chains:
             put(self, line(("no chain is known yet", "muted")))
             return
         newest = max(view.chains.values(), key=lambda chain: chain.last_linked or 0.0)
         linked = newest.last_linked
         waiting = digest.unlinked
-        ends = [c.committed.last_end for c in view.chains.values() if len(c.committed)]
+        last = run_figures.last_committed_ledger(view)
         rows: list[tuple[str, str | Content]] = [
             (
                 "head",
                 line((short_hash(newest.head, 12, 6) if newest.head else "none yet", "accent")),
             ),
             ("last link", "-" if linked is None else f"{hms(linked)}  {clock(now - linked)} ago"),
-            ("checkpoint", f"ledger {count(max(ends))}" if ends else "nothing committed"),
+            ("checkpoint", f"ledger {count(last)}" if last is not None else "nothing committed"),
             (
                 "unannounced",
                 line((f"{count(waiting)} partitions", "worry")) if waiting else "none",
@@ -255,13 +258,13 @@ class ChainPanel(Static):
 
 def machine(view: RunView) -> list[tuple[str, str | Content]]:
     """Memory, workers, read-ahead, retries."""
-    flow, figures = view.throughput, view.figures
+    figures, memory = view.figures, run_figures.resident_bytes(view)
     rows: list[tuple[str, str | Content]] = []
-    workers = flow.get("workers", view.started.get("workers"))
-    if isinstance(workers, int):
+    workers = run_figures.workers(view)
+    if workers is not None:
         rows.append(("workers", f"{workers}, {figures.get('in_flight', 0)} partitions in flight"))
-    if isinstance(flow.get("rss_bytes"), int | float):
-        rows.append(("memory", size(float(flow["rss_bytes"]))))
+    if memory is not None:
+        rows.append(("memory", size(float(memory))))
     if isinstance(figures.get("read_ahead_bytes"), int | float):
         rows.append(("read-ahead", size(float(figures["read_ahead_bytes"]))))
     rows.append(("retries", count(view.retries)))

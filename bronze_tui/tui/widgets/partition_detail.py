@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from bronze_tui.journal.run_view import PartitionView, RunView
+from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
+from bronze_tui.journal.views import PartitionView
 from bronze_tui.tui.dataset import Check, Papers
 from bronze_tui.tui.theme import STATE_SIGNS
 from bronze_tui.tui.widgets.figures import bar, count, line, pairs, part, size, stack, stamp

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.domain.text import safe_text
-from bronze_tui.journal.run_view import ChainView, PartitionView
+from bronze_tui.journal.views import ChainView, PartitionView
 from bronze_tui.tui.dataset import Papers
 
 _MIB = 1 << 20

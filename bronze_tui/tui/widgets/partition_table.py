@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from itertools import islice
 
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.journal.run_view import RunView, Spans
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.spans import Spans
 from bronze_tui.tui.dataset import Found, Papers
 from bronze_tui.tui.widgets.coverage import Territory, origin_of
 from bronze_tui.tui.widgets.figures import count, megabytes, short_hash, stamp
@@ -77,7 +79,7 @@ class Listing:
     def take_coverage(self, view: RunView) -> None:
         """What the run found committed at its start, where the disk does not tell it better."""
         covered = sum(c.committed.ledgers + c.holes.ledgers for c in view.chains.values())
-        size, span = view.started.get("partition_size"), view.span()
+        size, span = view.started.get("partition_size"), run_figures.span(view)
         if covered == self._covered or self._waiting or span is None:
             return
         if not isinstance(size, int) or size < 1 or covered <= self._committed:

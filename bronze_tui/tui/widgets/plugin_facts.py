@@ -15,7 +15,7 @@ from bronze_tui.tui.widgets.rows import Cell
 
 if TYPE_CHECKING:
     from bronze_tui.config.load import Loaded
-    from bronze_tui.journal.run_view import Notice
+    from bronze_tui.journal.views import Notice
 
 Record = Mapping[str, Any]
 

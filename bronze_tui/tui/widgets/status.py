@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from bronze_tui import __version__
+from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict, clock
 from bronze_tui.tui.keymap import PAGES
@@ -47,7 +48,7 @@ class StatusLine(Widget):
         _set(self.query_one("#who", Static), who)
         word = self.query_one("#word", Static)
         word.set_classes(VERDICT_STYLE.get(verdict.word, "calm"))
-        _set(word, Text(f"{verdict.word} {clock(view.elapsed())}"))
+        _set(word, Text(f"{verdict.word} {clock(run_figures.elapsed(view))}"))
         health = Text("  ".join(notes), no_wrap=True, overflow="ellipsis")
         _set(self.query_one("#health", Static), health)
 

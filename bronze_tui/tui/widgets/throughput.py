@@ -10,7 +10,9 @@ from typing import Literal
 from textual.content import Content
 from textual.widgets import Static
 
-from bronze_tui.journal.run_view import RateSample, RunView
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.views import RateSample
 from bronze_tui.tui.widgets.figures import line, rate, stack, title
 from bronze_tui.tui.widgets.figures import put as put_content
 
@@ -35,22 +37,20 @@ def rates(view: RunView, unit: Unit, seconds: float, buckets: int) -> Rates:
     """Means over ``buckets`` equal pieces of the last ``seconds``; peak is the highest sample."""
     end, width = view.time, seconds / buckets
     sums, counts = [0.0] * buckets, [0] * buckets
-    means = {60.0: [0.0, 0.0], 900.0: [0.0, 0.0]}
     peak: float | None = None
     for sample in view.samples:
         value, age = _value(sample, unit), end - sample.time
         peak = value if peak is None else max(peak, value)
-        for span, total in means.items():
-            if age <= span:
-                total[0] += value
-                total[1] += 1
         place = buckets - 1 - int(age / width)
         if 0 <= place < buckets:
             sums[place] += value
             counts[place] += 1
     curve = tuple(s / n if n else None for s, n in zip(sums, counts, strict=True))
     now = _value(view.samples[-1], unit) if view.samples else None
-    minute, quarter = (s / n if n else None for s, n in means.values())
+    minute, quarter = (
+        run_figures.mean_rate(view, span, lambda sample: _value(sample, unit))
+        for span in (60.0, 900.0)
+    )
     return Rates(_filled(curve), now, minute, quarter, peak)
 
 

@@ -18,7 +18,7 @@ from bronze_tui.headless.feed import Feed
 from bronze_tui.headless.final import final_json, final_text
 from bronze_tui.headless.progress import ProgressSink, frame
 from bronze_tui.headless.renderer import choose_mode, renderer
-from bronze_tui.headless.summary import summarise
+from bronze_tui.journal.run_view import view_of
 
 Records = list[dict[str, Any]]
 LINE = re.compile(r"time=\S+ level=(INFO|WARN|ERROR|DEBUG) msg=")
@@ -27,7 +27,7 @@ LINE = re.compile(r"time=\S+ level=(INFO|WARN|ERROR|DEBUG) msg=")
 def drawn(records: Records, width: int = 80, height: int = 24) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, height=height, no_color=True, highlight=False)
-    console.print(frame(summarise(records), height))
+    console.print(frame(view_of(records), height))
     return out.getvalue()
 
 
@@ -240,20 +240,20 @@ def test_no_color_is_obeyed(whole: Records, monkeypatch: pytest.MonkeyPatch) -> 
 def test_ascii_terminals_get_ascii_bars(half: Records) -> None:
     buffer = io.BytesIO()
     console = Console(file=io.TextIOWrapper(buffer, "ascii"), width=80, height=24)
-    console.print(frame(summarise(half[:8]), 24))
+    console.print(frame(view_of(half[:8]), 24))
     console.file.flush()
     assert b"---" in buffer.getvalue()
 
 
 def test_final_text_and_json(whole: Records) -> None:
-    text = final_text(summarise(whole))
+    text = final_text(view_of(whole))
     assert "head        " + "ab" * 32 in text
     assert "30.0 MiB of file:///lake/[red]x[/foo]" in text
     assert "33.0 MiB to file:///bronze" in text
     assert "last committed 41" in text
     assert "bronze status --config /etc/bronze/config.yaml" in text
-    assert final_text(summarise(whole), "look").endswith("next        look")
-    doc = final_json(summarise(whole))
+    assert final_text(view_of(whole), "look").endswith("next        look")
+    doc = final_json(view_of(whole))
     assert (doc["outcome"], doc["ledgers"], doc["ledgers_per_second"]) == ("done", 30, 5.0)
     json.dumps(doc)
 
@@ -270,14 +270,14 @@ def test_final_advice(
     half: Records, make_finished: Callable[..., Any], outcome: str, advice: str
 ) -> None:
     half.append(to_record(make_finished(outcome=outcome, exit_code=5, message="gap [x]\x1b")))
-    text = final_text(summarise(half))
+    text = final_text(view_of(half))
     assert advice in text
     assert "gap [x]\\x1b" in text
 
 
 def test_final_text_of_a_run_that_never_began(make_finished: Callable[..., Any]) -> None:
     end = make_finished(outcome="failed", exit_code=2, message="unknown source 'x'")
-    assert final_text(summarise([to_record(end)])).splitlines() == [
+    assert final_text(view_of([to_record(end)])).splitlines() == [
         "FAILED before anything was copied",
         "  unknown source 'x'",
     ]

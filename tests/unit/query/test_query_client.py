@@ -56,7 +56,8 @@ def in_thread(process: QueryProcess, sql: str) -> tuple[threading.Thread, list[o
 
     thread = threading.Thread(target=ask)
     thread.start()
-    until(lambda: process.running)
+    # On a busy machine it may have run and ended between two looks.
+    until(lambda: process.running or bool(outcome))
     return thread, outcome
 
 
