@@ -71,7 +71,9 @@ def test_demo_shows_every_page_and_proves_its_copy(terminal: Terminal, tmp_path:
         terminal.until(lambda p=page: is_active(terminal, p), page.title, 20.0)  # type: ignore[misc]
     terminal.wait("F2 goes to the tables")
     assert "DONE 100% demo/first/v1" in terminal.tmux("display", "-p", "#{pane_title}")
-    terminal.press("Escape", "q")
+    terminal.press("1")
+    terminal.until(lambda: is_active(terminal, PAGES[0]), "the dashboard")
+    terminal.press("q")
     terminal.wait("EXIT=0.")
     assert not terminal.alternate
     assert "DONE" not in terminal.tmux("display", "-p", "#{pane_title}")
