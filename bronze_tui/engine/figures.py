@@ -15,7 +15,7 @@ from bronze_tui.domain.events import (
 from bronze_tui.engine.context import Built
 from bronze_tui.engine.control import RunControl
 from bronze_tui.engine.memory import resident_bytes
-from bronze_tui.engine.rates import Rates, Sample, eta, limited_by
+from bronze_tui.engine.rates import Rates, Sample, eta, limited_by, saturated
 from bronze_tui.engine.workers import WorkerPool
 
 _QUIET = 5.0
@@ -66,7 +66,8 @@ class Figures:
     ) -> None:
         """Emit what is due; at most once a second, every five when nothing moves."""
         now = time.monotonic()
-        if now - self._last < 1.0 and not force:
+        seconds = now - self._last
+        if seconds < 1.0 and not force:
             return
         self._last = now
         for number, task, progress in self._pool.active():
@@ -86,7 +87,9 @@ class Figures:
             return
         self._last_said, self._last_ledgers = now, sample.ledgers
         stages = self._stage_delta()
-        limit = limited_by(stages, window_full=window_full, moving=moving)
+        committing = self._totals.commit_seconds - self._commit_seconds
+        full = window_full or saturated(held, committing, seconds)
+        limit = limited_by(stages, window_full=full, moving=moving)
         self._say_throughput(sample, state, ledgers_left, limit)
         self._say_stages(stages, held)
 

@@ -60,6 +60,7 @@ def eta(ledgers_left: int | None, sample: Sample, rate: Rate) -> float | None:
     return ledgers_left * per_ledger / rate.source_bytes
 
 
+_SATURATED = 0.85
 _STAGE_OWNER = {
     "waiting": "source",
     "decompress": "decode",
@@ -68,6 +69,11 @@ _STAGE_OWNER = {
     "encode": "encode",
     "store": "store",
 }
+
+
+def saturated(held: int, committing: float, seconds: float) -> bool:
+    """Whether the sequencer committed for nearly all of ``seconds`` while built partitions wait."""
+    return held > 0 and committing >= _SATURATED * seconds
 
 
 def limited_by(stages: dict[str, float], *, window_full: bool, moving: bool) -> str:

@@ -59,6 +59,8 @@ class RunView:
         self.finished: Record | None = None
         self.chains: dict[str, ChainView] = {}
         self.partitions: dict[str, PartitionView] = {}
+        self._linked: dict[str, tuple[int, str]] = {}
+        """Events linked before their partition was spoken of: number and hash by row key."""
         self.stages = {name: StageView(name) for name in STAGES}
         self.samples: deque[RateSample] = deque(maxlen=KEPT_SAMPLES)
         self.notices: deque[Notice] = deque(maxlen=KEPT_NOTICES)
@@ -156,6 +158,9 @@ class RunView:
         view.rows = view.ledgers = rows
         view.checksum, view.parquet_bytes, view.recovered = checksum, parquet_bytes, recovered
         view.detail = view.todo = ""
+        early = self._linked.pop(view.key, None)
+        if early is not None:
+            view.event, view.event_hash = early
         self.chain(view.chain_key).committed.add(view.partition)
         self.commits.append((self.time, rows))
         self.partitions_committed += 1
@@ -196,9 +201,13 @@ class RunView:
         chain = self.chain(r["chain_key"])
         chain.events = max(chain.events, number + 1)
         chain.head, chain.last_linked = event_hash, self.time
-        view = self.partitions.get(f"{chain.chain_key}/{partition}")
-        if view is not None:
-            view.event, view.event_hash = number, event_hash
+        key = f"{chain.chain_key}/{partition}"
+        view = self.partitions.get(key)
+        if view is None:
+            # What a crash left in the outbox is filed before its commit is told.
+            self._linked[key] = (number + 1, event_hash)
+        else:
+            view.event, view.event_hash = number + 1, event_hash
             self.changed.add(view.key)
 
     def _stage_figures(self, r: Record) -> None:
@@ -209,6 +218,7 @@ class RunView:
         for name, value in seconds.items():
             stage = self.stages[name]
             stage.seconds, stage.share = value, value / whole
+            stage.total += value
             if value > 0:
                 stage.last_active = self.time
         self.retries = max(self.retries, retries)

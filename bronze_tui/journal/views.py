@@ -38,6 +38,7 @@ class PartitionView:
     seconds: float = 0.0
     checksum: str = ""
     event: int | None = None
+    """Its number in the chain as auditors count, from 1."""
     event_hash: str = ""
     reused: bool = False
     recovered: bool = False
@@ -89,6 +90,8 @@ class StageView:
     name: str
     seconds: float = 0.0
     share: float = 0.0
+    total: float = 0.0
+    """Seconds of the whole run."""
     last_active: float | None = None
 
 

@@ -94,6 +94,9 @@ class BronzeApp(Steered):
             kept = self.keeper.theme
             self.theme = kept if kept in self.available_themes else DARK
             self.theme_changed_signal.subscribe(self, lambda _: self.keeper.save(self.theme))
+        elif not self.theme.startswith("ansi"):
+            # The filter chosen at the start stays, so an ansi theme must too; ours is lighter.
+            self.theme = DARK
         if self._driver is not None and not (self.is_web or self.is_headless):
             self._title = TerminalTitle(self._driver.write)
         for page in keymap.PAGES:
@@ -206,7 +209,7 @@ class BronzeApp(Steered):
 
     def now(self) -> float:
         """The time of the run: of the recording in a replay, else of the clock."""
-        return self.clock() if self.session.live else self.view.time
+        return self.view.time if self.session.kind == "replay" else self.clock()
 
     def verdict(self, now: float) -> Verdict:
         """The verdict at ``now``."""
@@ -351,6 +354,10 @@ class BronzeApp(Steered):
 
     def _going(self, page: str) -> Callable[[], None]:
         return lambda: self.go(page)
+
+    async def action_quit(self) -> None:
+        """Textual's own ctrl+q asks too."""
+        self.action_ask_quit()
 
     def action_toggle_dark(self) -> None:
         self.theme = LIGHT if self.theme == DARK else DARK

@@ -19,6 +19,7 @@ from bronze_tui.tui import pins
 from bronze_tui.tui.auditnews import FilesRead, Verified
 from bronze_tui.tui.chainrows import (
     ChainRow,
+    breaks,
     broken_line,
     damage_line,
     first_break,
@@ -74,8 +75,8 @@ class AuditDesk:
 
     def files_read(self) -> tuple[str, int]:
         """How the reading of files ended, in a line; and how many differ."""
-        bad = sum(not result.ok for result in self.files.values())
-        word = f"{bad:,} differ" if bad else "all as announced"
+        bad = self.wrong
+        word = f"{bad:,} differ (b goes there)" if bad else "all as announced"
         read = self.progress.files if self.progress is not None else 0
         return f"{read:,} partitions read: {word}", bad
 
@@ -92,6 +93,19 @@ class AuditDesk:
         if broken is not None:
             return broken
         return max((i for i, row in enumerate(self.rows) if row.number is not None), default=0)
+
+    @property
+    def wrong(self) -> int:
+        """How many partitions' files are not what was announced."""
+        return sum(not result.ok for result in self.files.values())
+
+    def next_break(self, cursor: int) -> tuple[int | None, str]:
+        """Index of the break behind ``cursor``, or else of the first, and a word about it."""
+        found = breaks(self.rows, self.files)
+        if not found:
+            return None, "no break was found"
+        index = next((i for i in found if i > cursor), found[0])
+        return index, f"break {found.index(index) + 1:,} of {len(found):,}"
 
     def broken(self) -> str:
         """Evidence of a broken chain, empty when all is whole."""

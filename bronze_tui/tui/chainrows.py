@@ -149,10 +149,16 @@ def first_break(
     rows: Sequence[ChainRow], files: Mapping[str, FileResult] | None = None
 ) -> int | None:
     """Index of the first row with an error, or whose partition file is wrong."""
-    for index, row in enumerate(rows):
-        if row.severity == "error" or file_state(row, files or {}) == BAD:
-            return index
-    return None
+    return next(iter(breaks(rows, files or {})), None)
+
+
+def breaks(rows: Sequence[ChainRow], files: Mapping[str, FileResult]) -> list[int]:
+    """Indexes of all such rows."""
+    return [
+        index
+        for index, row in enumerate(rows)
+        if row.severity == "error" or file_state(row, files) == BAD
+    ]
 
 
 def file_state(row: ChainRow, files: Mapping[str, FileResult]) -> str:

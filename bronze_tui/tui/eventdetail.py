@@ -118,7 +118,7 @@ def _hashes(page: _Page, row: ChainRow, event: AuditEvent, chain: ChainReport | 
 
 def _file(page: _Page, result: FileResult | None, announced: str) -> None:
     if result is None:
-        page.row("file", "not read yet", "press F")
+        page.row("file", "not read yet", "(F)")
         return
     for name, value in (("manifest", result.manifest), ("file", result.found)):
         if not value:
@@ -133,7 +133,7 @@ def _sound(page: _Page, row: ChainRow, result: FileResult | None) -> None:
     if row.after_break:
         page.say("Its own hash and link hold, but the chain is broken before it:")
         page.say("nothing vouches for what stands after a break.")
-        page.say("NEXT   look at the first break (b)")
+        page.say("NEXT   look at the first break (home, then b)")
         return
     page.say("No byte of this event changed since it was linked.")
     if result is None:

@@ -39,6 +39,13 @@ def themes() -> tuple[Theme, Theme]:
             "block-cursor-foreground": "#15130f",
             "block-cursor-blurred-background": "#3a3228",
             "footer-key-foreground": "#e8b878",
+            "scrollbar": "#4a4034",
+            "scrollbar-hover": "#6b5b48",
+            "scrollbar-active": "#d9a05b",
+            "scrollbar-background": "#15130f",
+            "scrollbar-background-hover": "#15130f",
+            "scrollbar-background-active": "#15130f",
+            "scrollbar-corner-color": "#15130f",
             "input-selection-background": "#d9a05b 35%",
         },
     )
@@ -61,6 +68,13 @@ def themes() -> tuple[Theme, Theme]:
             "block-cursor-background": "#8a5a1c",
             "block-cursor-foreground": "#faf6ef",
             "footer-key-foreground": "#8a5a1c",
+            "scrollbar": "#c9b99d",
+            "scrollbar-hover": "#a8946f",
+            "scrollbar-active": "#8a5a1c",
+            "scrollbar-background": "#faf6ef",
+            "scrollbar-background-hover": "#faf6ef",
+            "scrollbar-background-active": "#faf6ef",
+            "scrollbar-corner-color": "#faf6ef",
         },
     )
     return dark, light

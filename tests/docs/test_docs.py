@@ -386,3 +386,14 @@ def field_notes(cls: type[EngineEvent]) -> dict[str, str]:
 
 if __name__ == "__main__":
     FORMATS.write_text(with_tables(read(FORMATS)), "utf-8")
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    pictures = {path.name: path.stat().st_size for path in (REPO / "docs/screenshots").glob("*")}
+    shown = (REPO / "README.md").read_text("utf-8") + (REPO / "docs/tui.md").read_text("utf-8")
+    assert len(pictures) >= 9
+    for name, size in pictures.items():
+        assert f"screenshots/{name}" in shown
+        assert size < 150_000, name
+    for name in re.findall(r"screenshots/([a-z-]+\.png)", shown):
+        assert name in pictures

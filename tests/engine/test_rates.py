@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bronze_tui.engine.rates import Rate, Rates, Sample, eta, limited_by
+from bronze_tui.engine.rates import Rate, Rates, Sample, eta, limited_by, saturated
 
 STAGES = dict.fromkeys(("waiting", "decompress", "walk", "hash", "encode", "store"), 0.0)
 
@@ -40,3 +40,13 @@ def test_eta_is_by_bytes_and_never_stale() -> None:
 )
 def test_limited_by(stages: dict[str, float], full: bool, moving: bool, expected: str) -> None:
     assert limited_by(STAGES | stages, window_full=full, moving=moving) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "committing", "expected"),
+    [(5, 0.95, True), (5, 0.5, False), (0, 0.95, False)],
+)
+def test_a_sequencer_without_a_pause_is_the_limit_while_work_waits(
+    held: int, committing: float, expected: bool
+) -> None:
+    assert saturated(held, committing, 1.0) is expected

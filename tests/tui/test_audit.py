@@ -246,6 +246,25 @@ def test_a_damaged_file_is_found(folder: Folder, harm: str) -> None:
     play(folder.app(), step)
 
 
+def test_b_walks_every_break_and_wrong_files_are_counted(folder: Folder) -> None:
+    alter(folder)
+    path = folder.parquet(8)
+    path.write_bytes(path.read_bytes() + b"x")
+
+    async def step(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        await pilot.press("F")
+        await until(pilot, lambda: "WRONG" in widget_text(app, "#bar"))
+        assert "1 WRONG" in widget_text(app, "#bar")
+        assert cursor(app) == 4
+        for expected in (8, 4, 8):
+            await pilot.press("b")
+            assert cursor(app) == expected
+        assert "file_mismatch" in text_of(app)
+
+    play(folder.app(), step, (200, 60))
+
+
 def test_whole_files_change_nothing(folder: Folder) -> None:
     before = {p: p.read_bytes() for p in folder.root.rglob("*") if p.is_file()}
 

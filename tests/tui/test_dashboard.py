@@ -36,7 +36,7 @@ def test_a_running_copy(canned: Canned) -> None:
         assert "1 held: commits go in order" in widget_text(app, "#in-flight")
         assert "> fetch" in widget_text(app, "#stages")
         chain = widget_text(app, "#chain")
-        assert "ledger 59,949,999" in chain
+        assert "59,949,999" in chain
         assert "412.0 MiB" in chain
         assert "88.0 MiB" in chain
         assert "5,995 events" in chain
@@ -247,6 +247,34 @@ def test_a_cursor_stays_on_its_notice_while_newer_ones_come(canned: Canned) -> N
         assert table.place == 3
 
     play(canned(journals.running(seconds=60)), look)
+
+
+def test_a_cursor_that_nobody_moved_stays_on_the_newest(canned: Canned) -> None:
+    async def look(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        assert isinstance(app, BronzeApp)
+        table = app.screen.query_one(AttentionTable)
+        chosen = table.key
+        app.view.apply(_alert(app, "81 % full"))
+        app.tick()
+        await pilot.pause()
+        assert (table.place, table.key != chosen) == (0, True)
+        # A row that was chosen by name is kept, also the first.
+        kept = table.key
+        assert kept is not None
+        table.select(kept)
+        app.view.apply(_alert(app, "82 % full"))
+        app.tick()
+        await pilot.pause()
+        assert (table.place, table.key) == (1, kept)
+
+    play(canned(journals.running(seconds=60)), look)
+
+
+def _alert(app: BronzeApp, message: str) -> dict[str, Any]:
+    tape = journals.Tape(at=app.view.time + 1.0)
+    tape.say(journals.Alert("warn", "disk", message), 1.0)
+    return tape.records[0]
 
 
 def test_no_focus_at_the_start(canned: Canned) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.journal.run_view import view_of
+from bronze_tui.journal import run_figures
+from bronze_tui.journal.run_view import RunView, view_of
 from bronze_tui.journal.spans import Spans
 from bronze_tui.journal.verdict import WORDS
 from bronze_tui.tui.screens.notes import RULES
@@ -19,7 +20,8 @@ from bronze_tui.tui.widgets import figures
 from bronze_tui.tui.widgets.bigword import big
 from bronze_tui.tui.widgets.coverage import Territory, cells, draw_map, draw_strip, tally
 from bronze_tui.tui.widgets.digest import Digester, digest
-from bronze_tui.tui.widgets.throughput import draw_curve, rates
+from bronze_tui.tui.widgets.panels import checkpoint, outbox, stage_times, workers
+from bronze_tui.tui.widgets.throughput import axis, draw_curve, rates
 
 # The coverage map, without a screen.
 
@@ -198,3 +200,54 @@ def test_the_digest_counts_what_is_not_announced() -> None:
     assert made.unlinked == 1
     assert [v.partition.start for v in made.recent] == [20_000, 10_000, 2]
     assert [v.partition.start for v in made.in_flight] == [30_000]
+
+
+def test_the_outbox_has_commits_without_a_durable_event() -> None:
+    tape = journals.Tape()
+    tape.start(9)
+    for number, link in ((0, True), (1, False), (2, False)):
+        tape.begin(number)
+        tape.commit(number, link=link)
+    assert str(outbox(digest(view_of(tape.records)))) == "2 to file"
+    assert outbox(digest(view_of(tape.records[:-2]))) != "empty"
+    assert outbox(digest(view_of(journals.done()))) == "empty"
+
+
+def test_the_checkpoint_has_an_age() -> None:
+    view = view_of(journals.running(seconds=30))
+    last = run_figures.last_commit(view)
+    assert last is not None
+    ends = [chain.committed.last_end for chain in view.chains.values()]
+    assert checkpoint(view, last + 61) == f"{max(ends):,}  0:01:01 ago"
+    assert checkpoint(RunView(), 0.0) == "nothing committed"
+
+
+def test_every_worker_has_a_row_until_the_run_is_over() -> None:
+    view = view_of(journals.running(seconds=30))
+    rows = {name: str(doing) for name, doing in workers(view, ended=False)}
+    at_work = {v.worker: v for v in run_figures.in_flight(view) if v.worker is not None}
+    assert len(rows) >= len(at_work) > 0
+    for worker, partition in at_work.items():
+        assert str(partition.partition) in rows[f"worker {worker}"]
+    assert workers(view, ended=True) == []
+
+
+def test_a_run_that_is_over_shows_where_its_time_went() -> None:
+    view = view_of(journals.running(seconds=30))
+    last = {name: seconds for name, _, seconds in stage_times(view, ended=False)}
+    whole = stage_times(view, ended=True)
+    assert sum(share for _, share, _ in whole) == pytest.approx(1.0)
+    assert sum(seconds for _, _, seconds in whole) > sum(last.values())
+
+
+def test_broad_cells_are_tiles_and_narrow_ones_squares() -> None:
+    assert "▇▇" in draw_map(land(8, done=3), 80, 4).plain
+    assert "■" not in draw_map(land(8, done=3), 80, 4).plain
+    assert "■" in draw_map(land(2_000, done=900), 80, 4).plain
+
+
+def test_the_axis_says_how_long_ago_its_edges_are() -> None:
+    assert axis(60.0, 40).plain.startswith("-0:01:00")
+    assert axis(60.0, 40).plain.endswith("now")
+    assert "-0:00:30" in axis(60.0, 40).plain
+    assert len(axis(60.0, 40, "end").plain) == 40

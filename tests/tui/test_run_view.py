@@ -187,3 +187,19 @@ def test_a_start_with_impossible_ledgers_starts_nothing(field: str, value: int) 
     view = view_of([tape.records[0] | {field: value}])
     assert view.started_at is None
     assert run_figures.span(view) is None
+
+
+def test_an_event_linked_before_its_commit_is_told_is_not_lost() -> None:
+    """What a crash left in the outbox is filed first, at the next start."""
+    tape = journals.Tape()
+    tape.start(9)
+    tape.begin(0)
+    tape.commit(0)
+    records = tape.records
+    commit = next(i for i, r in enumerate(records) if r["kind"] == "partition_committed")
+    linked = next(i for i, r in enumerate(records) if r["kind"] == "event_linked")
+    early = [r for r in records[:commit] if not r["kind"].startswith("partition_")]
+    view = view_of([*early, records[linked], records[commit]])
+    (partition,) = view.partitions.values()
+    assert partition.event == records[linked]["chain_seq"] + 1
+    assert partition.event_hash == records[linked]["event_hash"]

@@ -27,7 +27,7 @@ from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.auditdesk import AuditDesk, holes_of
 from bronze_tui.tui.auditnews import FilesRead, Verified
-from bronze_tui.tui.chainrows import ChainRow, first_break, matches
+from bronze_tui.tui.chainrows import ChainRow, matches
 from bronze_tui.tui.chainwatch import SECOND_LOOK
 from bronze_tui.tui.eventdetail import detail
 from bronze_tui.tui.filecheck import FileResult, Progress, check_files
@@ -54,7 +54,7 @@ class AuditPage(Page):
     PAGE = "audit"
     AUTO_FOCUS = "#events"
     BINDINGS: ClassVar[list[BindingType]] = [
-        _bind("b", "first_break", "first break", "break", "the first break"),
+        _bind("b", "next_break", "next break", "break", "next break; after the last the first"),
         _bind("f5", "verify", "verify", "verify", "links and hashes again"),
         _bind("F", "files", "files", "files", "hash the Parquet files again"),
         _bind("w", "report", "report", "report", "save text and JSON"),
@@ -257,12 +257,13 @@ class AuditPage(Page):
             self._draw_band()
         self._select(self.desk.row_of(partition) or 0)
 
-    def action_first_break(self) -> None:
-        index = first_break(self.desk.rows, self.desk.files)
-        if index is None:
-            self.bronze.say("no break was found")
-        else:
+    def action_next_break(self) -> None:
+        """The break behind the cursor, after the last one the first."""
+        index, word = self.desk.next_break(self._list().cursor)
+        if index is not None:
             self._select(index)
+        if word:
+            self.bronze.say(word)
 
     def action_step(self, by: int) -> None:
         if not self.desk.rows:
@@ -382,7 +383,8 @@ class AuditPage(Page):
         first = band(desk.chain, desk.report, desk.pinned, self.app.theme_variables)
         progress = desk.progress if self._reading or desk.files else None
         checked = (desk.checked_at, desk.cost, self._verifying)
-        second = bar(desk.chain, desk.report, progress, checked, self.query_one("#bar").size.width)
+        room, wrong = self.query_one("#bar").size.width, (desk.wrong, self.app.theme_variables)
+        second = bar(desk.chain, desk.report, progress, checked, room, *wrong)
         if (first, second) != self._drawn:
             self._drawn = (first, second)
             self.query_one("#band", Static).update(first)

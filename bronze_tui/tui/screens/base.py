@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bronze_tui.tui.app import BronzeApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 18
+NARROW = 100
 
 
 class Page(Screen[None]):
@@ -29,7 +30,7 @@ class Page(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-tiny"),
         (60, "-narrow"),
-        (100, "-normal"),
+        (NARROW, "-normal"),
         (160, "-wide"),
     ]
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
@@ -54,6 +55,10 @@ class Page(Screen[None]):
         with Container(id="page"):
             yield from self.body()
         yield Footer(show_command_palette=False)
+
+    def on_resize(self) -> None:
+        """Where it is narrow the keys stand closer, so that help and quit are there too."""
+        self.query_one(Footer).compact = self.size.width < NARROW
 
     def body(self) -> ComposeResult:
         """The page's own widgets."""

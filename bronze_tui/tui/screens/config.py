@@ -37,7 +37,7 @@ COLUMNS = (
     Column("key", "key", 29),
     Column("value", "value", 12, grow=True),
     Column("origin", "set by", 11, least=62),
-    Column("lock", "", 8, least=66),
+    Column("lock", "", 9, least=66),
 )
 EFFECTIVE = "effective-config.yaml"
 

@@ -19,6 +19,7 @@ from bronze_tui.tui.widgets.panels import (
     RunPanel,
     StagesPanel,
     VerdictPanel,
+    over,
 )
 from bronze_tui.tui.widgets.rows import RowTable
 from bronze_tui.tui.widgets.throughput import ThroughputPanel
@@ -104,14 +105,14 @@ class DashboardPage(Page):
 
     def show(self, view: RunView, verdict: Verdict, now: float) -> None:
         digest = self._digester.take(view)
-        faults = self._faults_only
+        faults, ended = self._faults_only, over(view, verdict)
         self.query_one(VerdictPanel).show(verdict, now)
         self.query_one(ProgressPanel).show(view, digest, verdict)
-        self.query_one(ThroughputPanel).show(view)
+        self.query_one(ThroughputPanel).show(view, ended=ended)
         self.query_one(StagesPanel).show(view, verdict, now, faults_only=faults)
-        self.query_one(InFlightTable).show(digest, view, now)
+        self.query_one(InFlightTable).show(digest, view, view.time if ended else now)
         self.query_one(AttentionTable).show(digest, view, faults_only=faults)
-        self.query_one(ChainPanel).show(view, digest, now)
+        self.query_one(ChainPanel).show(view, digest, now, ended=ended)
         self.query_one(RunPanel).show(view)
 
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:

@@ -17,12 +17,13 @@ from textual.widgets.option_list import Option
 
 from bronze_tui import __version__
 from bronze_tui.tui.plain import plain
+from bronze_tui.tui.widgets.bigword import big
 
 What = Literal["demo", "config", "verify", "inspect"]
 
 _SHOWN_FILES = 12
 _WAYS: tuple[tuple[str, What, str, str], ...] = (
-    ("d", "demo", "Try the demo", "makes a small lake, copies it, verifies the copy; no network"),
+    ("d", "demo", "Try the demo", "a small lake, copied and verified offline"),
     ("o", "config", "Open a configuration", "starts or continues the copy it describes"),
     ("v", "verify", "Verify an audit folder", "walks a PAS chain; needs no data"),
     ("i", "inspect", "Inspect a dataset", "SQL over committed Parquet, read only"),
@@ -49,8 +50,8 @@ class StartScreen(Screen[Choice | None]):
     AUTO_FOCUS = "#ways"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, f"ask('{what}')", title, show=False, id=f"start.{what}", tooltip=summary)
-            for key, what, title, summary in _WAYS
+            Binding(key, f"ask('{what}')", what, id=f"start.{what}", tooltip=summary)
+            for key, what, _, summary in _WAYS
         ),
         Binding("escape", "back", "back", show=False, id="start.back", tooltip="back to the list"),
         Binding("q", "leave", "quit", id="start.quit", tooltip="leave without doing anything"),
@@ -58,13 +59,13 @@ class StartScreen(Screen[Choice | None]):
     DEFAULT_CSS = """
     StartScreen { align: center middle; }
     StartScreen > #box {
-        width: 84; max-width: 96%; height: auto; max-height: 95%; padding: 1 3;
+        width: 92; max-width: 98%; height: auto; max-height: 95%; padding: 1 3;
         border: round $primary; border-title-color: $primary; border-title-style: bold;
         background: $surface;
     }
     StartScreen Static { height: auto; }
     StartScreen #name { text-style: bold; color: $primary; }
-    StartScreen #claim { color: $text-muted; margin-bottom: 1; }
+    StartScreen #claim { color: $text-muted; margin: 1 0; }
     StartScreen OptionList {
         height: auto; max-height: 16; border: none; background: $surface; padding: 0;
     }
@@ -86,10 +87,10 @@ class StartScreen(Screen[Choice | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
-            box.border_title = "bronze"
-            yield Static(Text(f"bronze {__version__}"), id="name", markup=False)
+            box.border_title = f"bronze {__version__}"
+            yield Static(Text("\n".join(big("BRONZE") or ["bronze"])), id="name", markup=False)
             yield Static(
-                Text("Stellar ledgers into verified, immutable Parquet with a public audit chain"),
+                Text("Stellar ledgers into immutable, verified, audited Parquet"),
                 id="claim",
                 markup=False,
             )
@@ -98,7 +99,7 @@ class StartScreen(Screen[Choice | None]):
             yield Input(id="path")
             yield Static(id="wrong", markup=False)
             yield Static(
-                Text("d o v i  or  enter  choose     esc  back     q  quit"),
+                Text("a letter, or arrows and enter"),
                 id="hint",
                 markup=False,
             )
@@ -108,8 +109,9 @@ class StartScreen(Screen[Choice | None]):
         self._files = _configurations(self._folder)
         shown: list[Option | None] = []
         for key, what, title, summary in _WAYS:
-            text = Text(f" {key}  {title:<24}", style="bold")
-            text.append(summary, style="dim")
+            text = Text(no_wrap=True, overflow="ellipsis")
+            text.append(f" {key}  {title:<24}", style="bold")
+            text.append(summary)
             shown.append(Option(text, id=what))
         if self._files:
             shown.append(None)

@@ -78,11 +78,14 @@ def bar(
     progress: Progress | None,
     checked: tuple[float, float, bool],
     width: int,
+    wrong: int,
+    variables: Mapping[str, str],
 ) -> Text:
     """Events, head, when and how long; while files are read, how far that is.
 
     Args:
         checked: when (Unix seconds), how long (seconds), whether it runs now.
+        wrong: how many partitions' files are not what is announced.
     """
     text = Text(no_wrap=True, overflow="ellipsis")
     if progress is not None and not progress.done:
@@ -102,6 +105,9 @@ def bar(
     if progress is not None:
         word = "stopped after" if progress.stopped else "read"
         text.append(f"   files: {word} {progress.files:,} of {progress.files_total:,}")
+        if wrong:
+            style = f"bold {variables.get('error', '')}".strip()
+            text.append(f", {wrong:,} WRONG (b)", style)
     elif chain is not None:
         text.append("   files: not read (F)")
     if chain is not None:
@@ -127,7 +133,11 @@ def cells(row: ChainRow, files: Mapping[str, FileResult], width: int, search: st
     states = (row.link, row.hash, row.order, file_state(row, files))
     ledgers = plain(row.ledgers, limit=40).plain
     role = {"error": "bad", "warning": "worry"}.get(row.severity, "muted")
-    remark = plain(row.remark, limit=60).plain
+    kinds = row.remark
+    if file_state(row, files) == BAD and row.item is not None:
+        kind = files[row.item.event.event_hash].kind
+        role, kinds = "bad", f"{kind}, {kinds}" if kinds else kind
+    remark = plain(kinds, limit=60).plain
     shown: list[Cell] = [
         (f"{number:>8}  ", "" if row.number else "worry"),
         (f"{ledgers:<{_span(width)}}", "found" if found else ""),

@@ -20,6 +20,7 @@ from bronze_tui.tui.theme import STATE_SIGNS
 from bronze_tui.tui.widgets.figures import TONES, count, line, stack
 
 TODO = "todo"
+_TILE = "▇"
 _RANK = {
     "committed": 0,
     TODO: 1,
@@ -218,7 +219,8 @@ def _run(states: Sequence[str], gap: str, fat: int = 1) -> Content:
     parts: list[tuple[str, str]] = []
     for state in states:
         sign, style = _sign(state)
-        sign *= fat
+        # A broad cell of several squares would read as several partitions: it is one tile.
+        sign = (_TILE if state == "committed" and fat > 1 else sign) * fat
         if parts and parts[-1][1] == style:
             parts[-1] = (parts[-1][0] + sign + gap, style)
         else:

@@ -52,8 +52,8 @@ def size(octets: float) -> str:
 
 
 def megabytes(octets: float) -> str:
-    """MiB with one decimal."""
-    return f"{octets / (1 << 20):,.1f}"
+    """MiB with one decimal, two for less than one."""
+    return f"{octets / (1 << 20):,.{1 if octets >= 1 << 20 else 2}f}"
 
 
 def hms(moment: float | None) -> str:

@@ -65,7 +65,7 @@ class InFlightTable(RowTable):
         if view.started_at is None:
             self.set_empty("nothing yet")
         elif view.finished is not None:
-            self.set_empty("the run has ended")
+            self.set_empty(after(str(view.finished.get("outcome", ""))))
         else:
             self.set_empty("no partition is at work")
         if list(self._views) != self.keys:
@@ -90,13 +90,26 @@ class InFlightTable(RowTable):
         )
 
 
+def after(outcome: str) -> str:
+    """What a person may do when a run has ended."""
+    if outcome != "done":
+        return "the run has ended; run it again to go on behind the last commit"
+    return (
+        "the run has ended, everything is committed\n\n"
+        "5 then F   prove it: the chain, and every file's hash\n"
+        "2          partitions, their lineage and checksums\n"
+        "3          a ledger, decoded\n"
+        "4          SQL over what was copied"
+    )
+
+
 class AttentionTable(RowTable):
     """Notices and the newest commits."""
 
     def __init__(self, *, id: str = "attention") -> None:
         columns = (
-            Column("time", "time", 9),
-            Column("level", "level", 5),
+            Column("time", "time", 9, least=1),
+            Column("level", "level", 5, least=2),
             Column("component", "where", 9, least=70),
             Column("message", "message", 20, grow=True),
         )

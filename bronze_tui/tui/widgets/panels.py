@@ -120,8 +120,15 @@ class ProgressPanel(Vertical):
         done = int(fraction * 10_000) / 100
         percent = f"{done:.2f} %" if 0 < done < 100 else f"{done:.0f} %"
         eta, took = f"ETA {remaining(view, verdict)}", f"elapsed {clock(run_figures.elapsed(view))}"
-        now = run_figures.rate(view) if view.finished is None else None
+        now = run_figures.rate(view)
         speed = f"{rate(now.ledgers)} ledgers/s" if now is not None else ""
+        if over(view, verdict):
+            speed = ""
+        if view.finished is not None:
+            seconds = run_figures.elapsed(view)
+            mean = view.ledgers_committed / seconds if seconds else 0.0
+            speed, eta = f"{rate(mean)} ledgers/s mean", f"took {clock(seconds)}"
+            took = ""
         for kept in ((speed, eta, took), (speed, eta), (eta,)):
             tail = "   ".join(t for t in kept if t)
             if len(tail) <= width - 12:
@@ -164,6 +171,11 @@ def remaining(view: RunView, verdict: Verdict) -> str:
     return f"unknown ({verdict.word.lower()})"
 
 
+def over(view: RunView, verdict: Verdict) -> bool:
+    """Whether nothing works any more: ended, or gone without a word."""
+    return view.finished is not None or verdict.word == "GONE"
+
+
 class StagesPanel(Static):
     """Where the builders' time goes; the stage that limits the run is marked."""
 
@@ -175,6 +187,10 @@ class StagesPanel(Static):
         limit = run_figures.limited_by(view)
         marked = LIMITS.get(limit, ())
         about = f"limited by {limit}" if marked else ""
+        ended = over(view, verdict)
+        if ended:
+            # Its last second says nothing of a run that is over: show where its time went.
+            marked, about = (), "whole run"
         if verdict.word == "STALLED":
             # Nothing moves, so nothing limits: the time goes where the work is stuck.
             stuck = max(STAGES, key=lambda name: view.stages[name].share)
@@ -183,20 +199,21 @@ class StagesPanel(Static):
         if not view.figures:
             put(self, line(("no figures yet: they come with the first seconds of work", "muted")))
         elif self.size.height < len(STAGES):
-            put(self, self._one_line(view, marked))
+            put(self, self._one_line(view, marked, ended))
         else:
-            put(self, self._rows(view, now, marked, faults_only=faults_only))
+            put(self, self._rows(view, now, marked, ended, faults_only=faults_only))
 
-    def _one_line(self, view: RunView, marked: tuple[str, ...]) -> Content:
+    def _one_line(self, view: RunView, marked: tuple[str, ...], ended: bool) -> Content:
         parts = []
-        for name in sorted(STAGES, key=lambda n: -view.stages[n].share):
+        shares = {name: share for name, share, _ in stage_times(view, ended)}
+        for name in sorted(STAGES, key=lambda n: -shares[n]):
             tone = "worry" if name in marked else "muted"
-            text = f"{'>' if name in marked else ''}{name} {view.stages[name].share:.0%}"
+            text = f"{'>' if name in marked else ''}{name} {shares[name]:.0%}"
             parts.append(line((text, tone)))
         return Content("  ").join(parts).truncate(max(10, self.size.width), ellipsis=True)
 
     def _rows(
-        self, view: RunView, now: float, marked: tuple[str, ...], *, faults_only: bool
+        self, view: RunView, now: float, marked: tuple[str, ...], ended: bool, *, faults_only: bool
     ) -> Content:
         width = self.size.width
         timed, dated = width >= 40, width >= 52
@@ -205,32 +222,42 @@ class StagesPanel(Static):
         head += f"{'seconds':>9}" if timed else ""
         head += f"{'last':>14}" if dated else ""
         rows = [line((head, "muted"))] if self.size.height > len(STAGES) else []
-        for name in STAGES:
+        for name, share, seconds in stage_times(view, ended):
             if faults_only and name not in marked:
                 continue
-            stage = view.stages[name]
             slow = name in marked
             tone = "worry" if slow else ""
-            ago = "-" if stage.last_active is None else f"{clock(now - stage.last_active)} ago"
+            active = view.stages[name].last_active
+            ago = "-" if active is None else f"{clock(now - active)} ago"
             rows.append(
                 line(
                     (f"{'>' if slow else ' '} {name:<11}", tone),
-                    (f"{stage.share:>5.0%} ", tone),
-                    (bar(stage.share, room), "worry" if slow else "accent"),
-                    (f"{stage.seconds:>9.2f}" if timed else "", ""),
+                    (f"{share:>5.0%} ", tone),
+                    (bar(share, room), "worry" if slow else "accent"),
+                    (f"{seconds:>9,.2f}" if timed else "", ""),
                     (f"{ago:>14}" if dated else "", "muted"),
                 )
             )
         return stack(rows)
 
 
+def stage_times(view: RunView, ended: bool) -> list[tuple[str, float, float]]:
+    """Name, share and seconds of each stage: of the last figures, of the whole run when it is
+    over."""
+    stages = [view.stages[name] for name in STAGES]
+    if not ended:
+        return [(stage.name, stage.share, stage.seconds) for stage in stages]
+    whole = sum(stage.total for stage in stages) or 1.0
+    return [(stage.name, stage.total / whole, stage.total) for stage in stages]
+
+
 class ChainPanel(Static):
-    """The audit chain, the checkpoint and the engine's own figures."""
+    """The audit chain, the checkpoint, the outbox, the engine's own figures, the workers."""
 
     def __init__(self) -> None:
         super().__init__(id="chain", markup=False, classes="panel")
 
-    def show(self, view: RunView, digest: Digest, now: float) -> None:
+    def show(self, view: RunView, digest: Digest, now: float, *, ended: bool) -> None:
         """As many rows as there is room for, the chain first."""
         title(self, "CHAIN", f"{count(run_figures.events(view))} events" if view.chains else "")
         if not view.chains:
@@ -238,36 +265,67 @@ class ChainPanel(Static):
             return
         newest = max(view.chains.values(), key=lambda chain: chain.last_linked or 0.0)
         linked = newest.last_linked
-        waiting = digest.unlinked
-        last = run_figures.last_committed_ledger(view)
         rows: list[tuple[str, str | Content]] = [
             (
                 "head",
                 line((short_hash(newest.head, 12, 6) if newest.head else "none yet", "accent")),
             ),
             ("last link", "-" if linked is None else f"{hms(linked)}  {clock(now - linked)} ago"),
-            ("checkpoint", f"ledger {count(last)}" if last is not None else "nothing committed"),
-            (
-                "unannounced",
-                line((f"{count(waiting)} partitions", "worry")) if waiting else "none",
-            ),
-            *machine(view),
+            ("checkpoint", checkpoint(view, now)),
+            ("outbox", outbox(digest)),
+            *machine(view, ended),
+            *workers(view, ended),
         ]
-        put(self, pairs(rows[: max(1, self.size.height)], 13))
+        put(self, pairs(rows[: max(1, self.size.height)], 12))
 
 
-def machine(view: RunView) -> list[tuple[str, str | Content]]:
+def checkpoint(view: RunView, now: float) -> str:
+    """The highest committed ledger, and how long ago this run committed last."""
+    ledger, last = run_figures.last_committed_ledger(view), run_figures.last_commit(view)
+    if ledger is None:
+        return "nothing committed"
+    age = f"{clock(now - last)} ago" if last is not None else "from before"
+    return f"{count(ledger)}  {age}"
+
+
+def outbox(digest: Digest) -> str | Content:
+    """Commits whose event is not durable yet."""
+    owed = digest.unlinked
+    return line((f"{count(owed)} to file", "worry")) if owed else "empty"
+
+
+def workers(view: RunView, ended: bool) -> list[tuple[str, str | Content]]:
+    """What each worker does now; nothing when the run is over."""
+    number = run_figures.workers(view)
+    if ended or number is None:
+        return []
+    at_work = {v.worker: v for v in run_figures.in_flight(view) if v.worker is not None}
+    rows: list[tuple[str, str | Content]] = []
+    for worker in sorted({*range(number), *at_work}):
+        busy = at_work.get(worker)
+        doing = (
+            line(("waits for work", "muted"))
+            if busy is None
+            else line((f"{busy.partition}  {busy.fraction:.0%}", "calm"))
+        )
+        rows.append((f"worker {worker}", doing))
+    return rows
+
+
+def machine(view: RunView, ended: bool) -> list[tuple[str, str | Content]]:
     """Memory, workers, read-ahead, retries."""
     figures, memory = view.figures, run_figures.resident_bytes(view)
     rows: list[tuple[str, str | Content]] = []
-    workers = run_figures.workers(view)
-    if workers is not None:
-        rows.append(("workers", f"{workers}, {figures.get('in_flight', 0)} partitions in flight"))
-    if memory is not None:
+    number = run_figures.workers(view)
+    if number is not None:
+        building = sum(v.state == "building" for v in run_figures.in_flight(view))
+        rows.append(("workers", "none" if ended else f"{number}, {building} building"))
+    if not ended and memory is not None:
         rows.append(("memory", size(float(memory))))
-    if isinstance(figures.get("read_ahead_bytes"), int | float):
+    if not ended and isinstance(figures.get("read_ahead_bytes"), int | float):
         rows.append(("read-ahead", size(float(figures["read_ahead_bytes"]))))
-    rows.append(("retries", count(view.retries)))
+    retries = count(view.retries)
+    rows.append(("retries", line((retries, "worry")) if view.retries else retries))
     rows.append(("written", size(view.parquet_bytes)))
     return rows
 

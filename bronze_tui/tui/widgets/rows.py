@@ -111,6 +111,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._rows: list[str] = []
         self._places: dict[str, int] = {}
         self._key: str | None = None
+        self._chosen = False
         self._painted: dict[int, tuple[object, ...]] = {}
         self.head_marks: dict[str, str] = {}
         """Signs behind column titles by column name, such as the sort's."""
@@ -133,11 +134,13 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._places.get(self._key or "", 0)
 
     def set_rows(self, keys: Sequence[str]) -> None:
-        """Another order or other rows; cursor and scroll stay with the row they are on."""
+        """Another order or other rows; cursor and scroll stay with the row they are on. A cursor
+        on the first row stays there, unless somebody chose that row."""
         before, offset = self.place, self.scroll_offset.y
         self._rows = list(keys)
         self._places = {key: i for i, key in enumerate(self._rows)}
-        if self._key not in self._places:
+        rests = not self._chosen and before == 0 and offset == 0
+        if self._key not in self._places or (rests and self._places[self._key] != 0):
             last = len(self._rows) - 1
             self._key = self._rows[min(before, last)] if self._rows else None
             self.post_message(self.Moved(self, self._key))
@@ -147,7 +150,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.repaint()
 
     def set_empty(self, text: str) -> None:
-        """What stands there without rows."""
+        """What stands there without rows, in one or several lines."""
         if text != self._empty:
             self._empty = text
             self.repaint()
@@ -157,6 +160,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         if key not in self._places:
             return False
         self._go(self._places[key])
+        self._chosen = True
         return True
 
     @property
@@ -191,7 +195,8 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
             return ("head", width, tuple(sorted(self.head_marks.items())))
         index = y - head + self.scroll_offset.y
         if index >= len(self._rows):
-            return ("blank", width, self._empty if not self._rows and y == head else "")
+            lines = [] if self._rows else self._empty.split("\n")
+            return ("blank", width, lines[y - head] if y - head < len(lines) else "")
         key = self._rows[index]
         return ("row", width, key, key == self._key, self.has_focus, tuple(self._cells(key)))
 
@@ -244,6 +249,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         if not self._rows:
             return
         place = max(0, min(place, len(self._rows) - 1))
+        self._chosen = place > 0
         moved, self._key = self._rows[place] != self._key, self._rows[place]
         top, room = self.scroll_offset.y, max(1, self.size.height - self.head_rows)
         if place < top:

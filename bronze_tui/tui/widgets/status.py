@@ -41,14 +41,15 @@ class StatusLine(Widget):
         """Draw; ``notes`` stand on the right, such as FROZEN or REPLAY."""
         who = Text("bronze ", style="bold", no_wrap=True, overflow="ellipsis")
         who.append(f"{__version__}  ")
-        names = list(view.chains) or ["no run"]
+        names = list(view.chains) or ["no copier"]
         who.append_text(plain(names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}"))
         if view.run_id:
             who.append(f"  run {view.run_id[:4]}")
         _set(self.query_one("#who", Static), who)
         word = self.query_one("#word", Static)
         word.set_classes(VERDICT_STYLE.get(verdict.word, "calm"))
-        _set(word, Text(f"{verdict.word} {clock(run_figures.elapsed(view))}"))
+        age = f" {clock(run_figures.elapsed(view))}" if view.started_at is not None else ""
+        _set(word, Text(f"{verdict.word}{age}"))
         health = Text("  ".join(notes), no_wrap=True, overflow="ellipsis")
         _set(self.query_one("#health", Static), health)
 

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.verdict import clock
 from bronze_tui.journal.views import RateSample
 from bronze_tui.tui.widgets.figures import line, rate, stack, title
 from bronze_tui.tui.widgets.figures import put as put_content
@@ -19,7 +20,9 @@ from bronze_tui.tui.widgets.figures import put as put_content
 Unit = Literal["ledgers", "bytes"]
 WINDOWS: tuple[tuple[str, float | None], ...] = (("6 min", 360.0), ("1 h", 3600.0), ("run", None))
 _LEVELS = " ▁▂▃▄▅▆▇█"
-_LEAST_WINDOW = 60.0
+_LEAST_WINDOW = 30.0
+_AXIS_FROM = 6
+"""Rows from which one is given to the axis of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,13 @@ def draw_curve(curve: Sequence[float | None], height: int) -> Content:
     return stack(rows)
 
 
+def axis(seconds: float, width: int, end: str = "now") -> Content:
+    """How long ago the left edge, the middle and the right edge are."""
+    left, middle = f"-{clock(seconds)}", f"-{clock(seconds / 2)}"
+    text = left.ljust(width // 2 - len(middle) // 2) + middle if width >= 30 else left
+    return line((f"{text:<{width - len(end)}}{end}"[:width], "muted"))
+
+
 def _cell(level: int) -> tuple[str, str]:
     """The edge is bright, what lies under it faint."""
     return ("█", "faint") if level > 8 else (_LEVELS[max(0, level)], "accent")
@@ -100,6 +110,7 @@ class ThroughputPanel(Static):
         self.window = 0
         self.unit: Unit = "ledgers"
         self._made_for: tuple[object, ...] = ()
+        self._ended = False
 
     def next_window(self) -> None:
         """6 min, 1 h, run."""
@@ -109,31 +120,42 @@ class ThroughputPanel(Static):
         """Ledgers or MB a second."""
         self.unit = "bytes" if self.unit == "ledgers" else "ledgers"
 
-    def show(self, view: RunView) -> None:
-        """Draw once a sample."""
-        name, seconds = WINDOWS[self.window]
+    def show(self, view: RunView, *, ended: bool) -> None:
+        """Draw once a sample; ``ended``: there will be no more."""
+        self._ended = ended
+        name, seconds = self._window(view)
         unit = "ledgers/s" if self.unit == "ledgers" else "MB/s"
         title(self, f"THROUGHPUT {unit}, {name}", "t window  u unit")
         newest = view.samples[-1] if view.samples else None
-        made_for = (newest, self.window, self.unit, self.size, int(view.time))
+        made_for = (newest, ended, self.window, self.unit, self.size, int(view.time))
         if made_for != self._made_for:
             self._made_for = made_for
             put_content(self, self._content(view, seconds))
 
-    def _content(self, view: RunView, seconds: float | None) -> Content:
+    def _window(self, view: RunView) -> tuple[str, float]:
+        """The window's name and seconds: a young run fills the panel, not its right edge."""
+        age = view.time - view.samples[0].time if view.samples else 0.0
+        age = max(_LEAST_WINDOW, age)
+        name, seconds = WINDOWS[self.window]
+        return name, age if seconds is None else min(age, seconds)
+
+    def _content(self, view: RunView, seconds: float) -> Content:
         if not view.samples:
             return line(("no figures yet", "muted"))
         width, height = self.size.width, self.size.height
         beside = height >= 4 and width >= 40
         room = max(10, width - 17) if beside else max(10, width)
-        seconds = seconds or max(_LEAST_WINDOW, view.time - view.samples[0].time)
         found = rates(view, self.unit, seconds, room)
         figures = [
-            ("now", found.now),
+            ("last" if self._ended else "now", found.now),
             ("1 min", found.minute),
             ("15 min", found.quarter),
             ("peak", found.peak),
         ]
+        if beside and height >= _AXIS_FROM:
+            end = "end" if self._ended else "now"
+            curve = stack([draw_curve(found.curve, height - 1), axis(seconds, room, end)])
+            return _beside(curve, figures)
         if beside:
             return _beside(draw_curve(found.curve, height), figures)
         texts = [line((f"{n} ", "muted"), _rate(v)) for n, v in figures]
@@ -147,7 +169,7 @@ def _beside(curve: Content, figures: list[tuple[str, float | None]]) -> Content:
     for y, row in enumerate(rows):
         name, value = figures[y - gap] if 0 <= y - gap < len(figures) else ("", None)
         text = _rate(value) if name else ""
-        tone = "strong" if name == "now" else ""
+        tone = "strong" if name in ("now", "last") else ""
         made.append(line(row, (f"  {name:<6}", "muted"), (f"{text:>9}", tone)))
     return stack(made)
 
