@@ -6,7 +6,7 @@ RUN := .venv
 TEST := .venv-test
 PIP := --disable-pip-version-check --quiet
 
-.PHONY: demo install test lint types layers check bench lock clean
+.PHONY: demo install test lint types layers check bench screenshots lock clean
 
 demo: install ## Set everything up and run the main job on a small lake.
 	$(RUN)/bin/bronze demo
@@ -30,6 +30,9 @@ check: lint types layers
 
 bench: $(TEST)/.ready
 	$(TEST)/bin/python bench/throughput.py
+
+screenshots: $(TEST)/.ready ## Copy a demo lake and photograph every page of the app on it.
+	$(TEST)/bin/python docs/screenshots.py
 
 $(RUN)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(RUN)
