@@ -20,10 +20,14 @@ from bronze_tui.tui.session import Session
 
 QUEUE = 20_000
 """Records read ahead; the journal itself is the buffer, so that a flood costs no memory."""
-DRAIN_SECONDS = 0.02
+DRAIN_SECONDS = 0.008
 """Most time spent applying records at once; a key waits no longer for it."""
 
 _POLL = 0.1
+_FULL = 0.02
+"""Seconds between looks whether a full queue has room again."""
+_GRAIN = 0.02
+"""A replay waits no shorter than this: thousands of short waits cost more than what they pace."""
 
 
 class Bridge:
@@ -39,7 +43,6 @@ class Bridge:
         self._queue: deque[dict[str, Any]] = deque()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._room = threading.Semaphore(QUEUE)
         self.ended = False
         """The recording is at its end."""
         self.error = ""
@@ -64,9 +67,8 @@ class Bridge:
         applied = 0
         while self._queue:
             view.apply(self._queue.popleft())
-            self._room.release()
             applied += 1
-            if applied % 256 == 0 and time.perf_counter() - begin > DRAIN_SECONDS:
+            if applied % 128 == 0 and time.perf_counter() - begin > DRAIN_SECONDS:
                 break
         return applied
 
@@ -78,10 +80,9 @@ class Bridge:
     def _read(self) -> None:
         try:
             for record in self._records():
-                while not self._room.acquire(timeout=0.2):
-                    if self._stop.is_set():
-                        return
                 self._queue.append(record)
+                while len(self._queue) >= QUEUE and not self._stop.wait(_FULL):
+                    pass
                 if self._stop.is_set():
                     return
         except OSError as error:
@@ -114,7 +115,7 @@ def _paced(
         if speed > 0 and isinstance(stamp, int | float):
             first = stamp if first is None else first
             wait = (stamp - first) / speed - (time.monotonic() - begin)
-            if wait > 0 and stop.wait(wait):
+            if wait > _GRAIN and stop.wait(wait):
                 return
         yield record
 

@@ -159,8 +159,10 @@ def _again(loaded: Loaded) -> list[str] | None:
 def open_app(session: Session) -> Outcome:
     """Run the app to its end and say on stdout what became of the run."""
     from bronze_tui.tui.app import BronzeApp
+    from bronze_tui.tui.responsive import drawings_a_second, prepare_interpreter
 
-    app = BronzeApp(session)
+    app = BronzeApp(replace(session, refresh_hz=drawings_a_second()))
+    prepare_interpreter()
     result = app.run(mouse=session.mouse)
     code = app.return_code or 0 if result is None else result
     if code == 128 + signal.SIGHUP:

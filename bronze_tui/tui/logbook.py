@@ -117,9 +117,18 @@ class Filter:
     partition: str = ""
     text: str = ""
 
+    @property
+    def only_level(self) -> bool:
+        """Whether nothing but the level decides."""
+        return not (self.source or self.partition or self.text)
+
+    def level_passes(self, record: Record) -> bool:
+        """Whether the record's level is shown; needs no line."""
+        return LEVELS.get(level_of(record), 20) >= LEVELS[self.level]
+
     def passes(self, line: Line) -> bool:
         """Whether the line is shown."""
-        if LEVELS.get(line.level, 20) < LEVELS[self.level]:
+        if not self.level_passes(line.record):
             return False
         if self.source and line.source != self.source:
             return False
@@ -151,11 +160,14 @@ class LogBook:
 
     def take(self, records: list[Record]) -> int:
         """Add new records, the newest ``A_TICK`` of those that pass; how many lines came."""
-        fresh = [line for line in map(Line, records) if self.filter.passes(line)]
-        left_out = max(0, len(fresh) - A_TICK)
+        passing = [record for record in records if self.filter.level_passes(record)]
+        if not self.filter.only_level:
+            passing = [r for r in passing if self.filter.passes(Line(r))]
+        left_out = max(0, len(passing) - A_TICK)
+        fresh = [Line(record) for record in passing[left_out:]]
         if left_out:
             self.skipped += left_out
-            fresh = [Line(fresh[left_out - 1].record, left_out), *fresh[left_out:]]
+            fresh.insert(0, Line(passing[left_out - 1], left_out))
         self.lines += fresh
         if self.pattern:
             self.matches += sum(line.holds(self.pattern) for line in fresh)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import re
 import secrets
 import shlex
 import signal
@@ -28,13 +29,27 @@ from bronze_tui.domain.errors import StoreRefused, UsageError
 
 COOKIE = "bronze_token"
 _HEADERS = {
-    # The page of textual-serve asks a foreign host for a font: nothing leaves this origin.
+    # Nothing leaves this origin, whatever a page of textual-serve may ask for.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "script-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' ws: wss:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+_FOREIGN_STYLE = re.compile(r'<link\b[^>]*\bhref="https?://[^>]*>')
+_HEAD = """<style>
+      @font-face {
+        font-family: "Roboto Mono"; font-weight: 100 700;
+        src: url("/static/fonts/RobotoMono-VariableFont_wght.ttf");
+      }
+    </style>
+    <script>
+      addEventListener("load", () => setTimeout(
+        () => document.querySelector(".xterm-helper-textarea")?.focus()));
+    </script>"""
+"""In place of the foreign font: the same one from the files of textual-serve, for a browser without
+a way out; and the keyboard's focus, which the terminal otherwise gets with the first click."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -127,7 +142,9 @@ class GuardedServer(Server):
             "config": {"static": {"url": "/static/"}},
             "application": {"name": self.title},
         }
-        return aiohttp_jinja2.render_template("app_index.html", request, context)
+        page = aiohttp_jinja2.render_template("app_index.html", request, context)
+        page.text = _FOREIGN_STYLE.sub(_HEAD, page.text or "")
+        return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         """One app process, unless there are enough."""

@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from bronze_tui.journal.run_view import RunView
@@ -48,6 +49,8 @@ class Page(Screen[None]):
     Page.-tiny Footer, Page.-flat Footer { display: none; }
     """
 
+    _had_focus: Widget | None = None
+
     def compose(self) -> ComposeResult:
         yield StatusLine()
         yield Tabs(self.PAGE)
@@ -79,7 +82,12 @@ class Page(Screen[None]):
             text = f"{verdict.word}\n{verdict.evidence}\nneeds {LEAST_WIDTH}x{LEAST_HEIGHT},"
             text += f" is {self.size.width}x{self.size.height}"
             self.query_one("#too-small", Static).update(Text(text, justify="center"))
-        elif not frozen:
+            return
+        if self.focused is None and self._had_focus is not None and self._had_focus.focusable:
+            # What is hidden loses the focus; it has it again when there is room again.
+            self.set_focus(self._had_focus, scroll_visible=False)
+        self._had_focus = self.focused
+        if not frozen:
             self.show(view, verdict, now)
 
     @property

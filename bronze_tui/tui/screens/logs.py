@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -80,6 +81,8 @@ class LogsPage(Page):
         self._taken = -1
         self._run = ""
         self._foot = ""
+        self._recorded: Line | None = None
+        self._record_rows = -1
 
     def body(self) -> ComposeResult:
         with Container(id="both"):
@@ -300,9 +303,10 @@ class LogsPage(Page):
             return
         self._foot = text
         self.query_one("#log").border_title = plain(f"LOGS  {'   '.join(parts)}", limit=300)
-        self.query_one("#foot", Static).update(plain("   ".join(foot)))
+        self.query_one("#foot", Static).update(plain("   ".join(foot)), layout=False)
         self.set_class(not self.book.lines, "-empty")
-        self.query_one("#empty", Static).update(self._why_empty(view))
+        if not self.book.lines:
+            self.query_one("#empty", Static).update(self._why_empty(view))
 
     def _why_empty(self, view: RunView) -> Text:
         if not view.logged:
@@ -311,6 +315,9 @@ class LogsPage(Page):
 
     def _draw_record(self) -> None:
         line = self._at()
+        if line is self._recorded:
+            return
+        self._recorded = line
         text = Text(overflow="fold")
         if line is not None and line.skipped:
             text.append_text(plain(line.message))
@@ -320,4 +327,9 @@ class LogsPage(Page):
                 text.append_text(plain(f"{key[:24]:<24}", "dim"))
                 text.append_text(plain(shown, limit=5_000))
                 text.append("\n")
-        self.query_one("#one", Static).update(text)
+        one = self.query_one("#one", Static)
+        # Laid out again only for another number of lines, or where one wraps: it follows each key.
+        width, lines = one.size.width, text.plain.split("\n")
+        rows = len(lines) if all(cell_len(each) <= width for each in lines) else -1
+        one.update(text, layout=rows < 0 or rows != self._record_rows)
+        self._record_rows = rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from operator import attrgetter
 
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.views import IN_FLIGHT, Notice, PartitionView
@@ -59,7 +60,9 @@ def digest(view: RunView) -> Digest:
         else:
             marked.append(partition)
     marked.sort(key=lambda v: (v.chain_key, v.partition))
-    recent = heapq.nlargest(RECENT, done, key=lambda v: (v.since, v.partition))
+    # Thousands have the same time after a flood: comparing ranges as well would cost milliseconds.
+    recent = heapq.nlargest(RECENT, reversed(done), key=attrgetter("since"))
+    recent.sort(key=lambda v: (v.since, v.partition), reverse=True)
     return Digest(tuple(marked), tuple(recent), unlinked, territory(view, marked))
 
 
