@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("bronze_tui.commands.sql:command", "Query the committed Parquet, read only."),
     "ctl": ("bronze_tui.commands.ctl:command", "Pause, resume, drain or stop a running copy."),
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
+    "pas": ("bronze_tui.commands.pas:pas", "Deliveries of audit events; a small receiver."),
     "validate": ("bronze_tui.commands.validate:command", "Say all that is wrong with a config."),
     "config": ("bronze_tui.commands.config:config", "Show the effective config; its schema."),
     "plugins": ("bronze_tui.commands.plugins:command", "List plugins and what they offer."),

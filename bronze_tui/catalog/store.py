@@ -121,6 +121,15 @@ class Catalog:
                 self._roll_back()
                 raise
 
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """The connection for queries alone; nothing is kept of what is done with it."""
+        with self.guard():
+            try:
+                yield self._connection
+            finally:
+                self._connection.rollback()
+
     def _roll_back(self) -> None:
         """SQLAlchemy forgets a transaction whose commit failed, while SQLite may still hold it."""
         self._connection.rollback()

@@ -12,6 +12,7 @@ from bronze_tui.commands._options import config_options
 
 if TYPE_CHECKING:
     from bronze_tui.config.load import Loaded
+    from bronze_tui.config.sections import PasSettings
 
 
 @click.command("validate")
@@ -66,8 +67,17 @@ def _summary(loaded: Loaded) -> dict[str, Any]:
         "source": f"{source.mode}, {where}",
         "store": f"{store.backend}, {target}, prefix {settings.storage.prefix or 'none'}",
         "catalog": redact_dsn(dsn) or str(settings.catalog_path()),
-        "audit": settings.pas.backup_dir if settings.pas.enabled else "off",
+        "audit": _audit(settings.pas),
     }
+
+
+def _audit(pas: PasSettings) -> str:
+    from bronze_tui.domain.endpoint import parse_endpoint
+
+    if not pas.enabled:
+        return "off"
+    posted = f", posted to {parse_endpoint(pas.endpoint).shown}" if pas.endpoint else ""
+    return pas.backup_dir + posted
 
 
 def _era_line(era: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from bronze_tui.config import values
 from bronze_tui.config.models import Settings
 from bronze_tui.config.resolve import DATASTORE_SCHEMES, source_url, store_url
 from bronze_tui.config.sections import EraSettings
+from bronze_tui.domain.endpoint import parse_endpoint, refusal_of
 from bronze_tui.domain.ledger import FIRST_LEDGER, MAX_LEDGER
 
 _SOURCE_KEYS = {
@@ -44,6 +45,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _active(settings)
     yield from _source(settings)
     yield from _store(settings)
+    yield from _audit(settings)
     yield from _plugins(settings)
 
 
@@ -64,10 +66,10 @@ def warnings(settings: Settings, given: Set[str]) -> Iterator[str]:
         yield "catalog.postgres_dsn: this version has only the SQLite catalog; empty it to run"
     if settings.pas.endpoint and not settings.pas.enabled:
         yield "pas.endpoint: not used while pas.enabled is false"
-    elif settings.pas.endpoint:
-        yield "pas.endpoint: this version files events and does not post them"
-    if settings.pas.endpoint.startswith("http://") and not _is_loopback(settings.pas.endpoint):
+    if settings.pas.endpoint.startswith("http://") and not _here(settings.pas.endpoint):
         yield "pas.endpoint: events travel unencrypted; use https"
+        if settings.pas.token.get_secret_value():
+            yield "pas.token: travels unencrypted too"
     yield from _near_builtin("source.mode", settings.source.mode, _SOURCE_KEYS)
     yield from _near_builtin("storage.backend", settings.storage.backend, _STORE_KEYS)
 
@@ -188,6 +190,23 @@ def _scheme(key: str, mode_key: str, mode: str, url: str) -> Iterator[Finding]:
         yield Finding((key, mode_key), f"is a {scheme}:// address, but {mode_key} is {mode}", todo)
 
 
+def _audit(settings: Settings) -> Iterator[Finding]:
+    """What an address tells by itself; names are resolved and checked before each connection."""
+    pas = settings.pas
+    if not (pas.enabled and pas.endpoint):
+        return
+    endpoint = parse_endpoint(pas.endpoint)
+    literal, keys = endpoint.literal, ("pas.endpoint", "pas.allow_private")
+    if literal is not None:
+        why = refusal_of(endpoint, literal, allow_private=pas.allow_private)
+        if why:
+            todo = "write the public https address, or pas.allow_private: true where that helps"
+            yield Finding(keys, f"is not allowed: {why}", todo)
+    elif endpoint.scheme == "http" and not (endpoint.names_this_machine or pas.allow_private):
+        what = "is http to another machine, where anybody on the way can answer for it"
+        yield Finding(keys, what, "use https; in a private network: pas.allow_private: true")
+
+
 def _plugins(settings: Settings) -> Iterator[Finding]:
     plugins = settings.plugins
     for name in ("allow", "disable", "required"):
@@ -230,6 +249,5 @@ def _near_builtin(key: str, name: str, builtin: dict[str, set[str]]) -> Iterator
         yield f"{key}: {name} is not built in; did you mean {close[0]}?"
 
 
-def _is_loopback(url: str) -> bool:
-    host = url.partition("://")[2].partition("/")[0]
-    return host.startswith(("127.", "localhost", "[::1]"))
+def _here(url: str) -> bool:
+    return parse_endpoint(url).names_this_machine

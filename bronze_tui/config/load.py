@@ -280,7 +280,9 @@ def _warnings(
 
 def _secret(dotted: str, entry: layers.Entry) -> bool:
     slot = keys.find(dotted)
-    return slot is not None and slot.secret and not entry.written and holds_secret(entry.text)
+    if slot is None or not slot.secret or entry.written:
+        return False
+    return bool(entry.text) if not dotted.endswith("dsn") else holds_secret(entry.text)
 
 
 def _readable_by_others(path: Path) -> bool:

@@ -124,6 +124,8 @@ def emitter_options(pas: PasSettings) -> EmitterOptions:
         backup_dir=Path(pas.backup_dir).absolute(),
         endpoint=pas.endpoint,
         strict=pas.strict,
+        token=pas.token.get_secret_value(),
+        allow_private=pas.allow_private,
         extra=tuple(sorted(pas.options.items())),
     )
 

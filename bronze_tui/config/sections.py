@@ -37,6 +37,7 @@ PathText = Annotated[str, AfterValidator(values.path)]
 Address = Annotated[str, AfterValidator(values.address)]
 Bucket = Annotated[str, AfterValidator(values.bucket)]
 WebAddress = Annotated[str, AfterValidator(values.web_address)]
+EndpointAddress = Annotated[str, AfterValidator(values.endpoint)]
 
 
 class Section(BaseModel):
@@ -250,15 +251,39 @@ class PasSettings(Section):
     enabled: Annotated[Switch, Key(env="PAS_ENABLED")] = Field(
         default=False, description="Write an event file for each partition."
     )
-    endpoint: Annotated[WebAddress, Key(env="PAS_ENDPOINT")] = Field(
-        default="", description="Address to post events to; this version only files them."
+    endpoint: Annotated[
+        EndpointAddress,
+        Key(
+            env="PAS_ENDPOINT",
+            differs="redirects and proxies are followed there, any address is allowed",
+        ),
+    ] = Field(
+        default="",
+        description="Address to post events to, beside filing them: https, or http on this "
+        "machine; empty: they are filed only.",
     )
     backup_dir: Annotated[PathText, Key(env="PAS_BACKUP_DIR")] = Field(
         default="./pas-backup", description="Folder of the event files."
     )
     strict: Annotated[
         Switch, Key(env="PAS_STRICT", differs="a folder unusable at the start is ignored there")
-    ] = Field(default=False, description="Failures to deliver an event stop the run.")
+    ] = Field(default=False, description="Failures to file or deliver an event stop the run.")
+    token: Annotated[
+        SecretStr,
+        AfterValidator(lambda secret: SecretStr(values.bearer_token(secret.get_secret_value()))),
+        Key(env="PAS_TOKEN", ours=True),
+    ] = Field(
+        default=SecretStr(""),
+        description="Sent to the endpoint as a bearer token; better ${NAME} than the token itself.",
+    )
+    allow_private: Annotated[Switch, OURS] = Field(
+        default=False,
+        description="Let the endpoint be in a private network, also without TLS.",
+    )
+    max_outbox: Annotated[Whole, Field(ge=1, le=1_000_000), OURS] = Field(
+        default=100,
+        description="With strict: events that may wait for delivery before copying waits for them.",
+    )
     options: Annotated[dict[str, str], OURS] = Field(
         default_factory=dict, description="Settings of an emitter that a plugin offers."
     )

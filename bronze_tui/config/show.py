@@ -33,7 +33,7 @@ def redacted(settings: BaseModel) -> dict[str, Any]:
                 key: HIDDEN if is_secret_name(key) else redact(text) for key, text in value.items()
             }
         else:
-            result[name] = _plain(value)
+            result[name] = _plain(name, value)
     return result
 
 
@@ -62,9 +62,10 @@ def yaml_of(data: Mapping[str, Any]) -> str:
     return "\n".join(_lines(data, "", "", {})) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
-        return redact_dsn(value.get_secret_value())
+        secret = value.get_secret_value()
+        return redact_dsn(secret) if name.endswith("dsn") else HIDDEN * bool(secret)
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, float) and value.is_integer():

@@ -10,6 +10,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from bronze_tui.domain.endpoint import parse_endpoint
 from bronze_tui.domain.names import RULE, is_name
 
 _TRUE = frozenset({"true", "yes", "on", "y"})
@@ -120,6 +121,20 @@ def web_address(value: str) -> str:
         raise ValueError("is not an http or https address; write https://host/path")
     if parts.username is not None or parts.password is not None:
         raise ValueError("holds credentials; remove them")
+    return value
+
+
+def endpoint(value: str) -> str:
+    """Where events are posted to, or nothing."""
+    if value:
+        parse_endpoint(value)
+    return value
+
+
+def bearer_token(value: str) -> str:
+    """What stands after ``Bearer`` in a header, or nothing."""
+    if re.fullmatch(r"[!-~]*", value) is None:
+        raise ValueError("holds spaces, line ends or other than ASCII; write the bare token")
     return value
 
 

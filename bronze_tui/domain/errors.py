@@ -149,6 +149,8 @@ class StoreUnavailable(StoreError):
 
     exit_code = Exit.UNREACHABLE
     retryable = True
+    retry_after: float | None = None
+    """Seconds that the other side asked to wait, where it did."""
 
 
 class StoreRefused(StoreError):

@@ -163,6 +163,40 @@ class EventLinked(EngineEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class EventDelivered(EngineEvent):
+    """The endpoint acknowledged a PAS event."""
+
+    kind: ClassVar[str] = "event_delivered"
+    chain_key: str
+    partition: str
+    chain_seq: int
+    event_hash: str
+    attempts: int
+    seconds: float
+    """From the first attempt of this run to the acknowledgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFigures(EngineEvent):
+    """Delivery of PAS events to the endpoint; at its changes, and every few seconds while it
+    works."""
+
+    kind: ClassVar[str] = "outbox_figures"
+    state: str
+    """idle, delivering, failing, parked, or elsewhere (another process delivers)."""
+    waiting: int
+    """Events not acknowledged, parked ones and those behind them included."""
+    parked: int
+    """Events that a person must decide about."""
+    delivered: int
+    """By this run."""
+    oldest_seconds: float
+    """Age of the first event that waits; 0 when none does."""
+    detail: str = ""
+    """Why it is failing or parked."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageFigures(EngineEvent):
     """Where the time goes, since the last one; seconds of thread time per stage."""
 
@@ -199,7 +233,7 @@ class Throughput(EngineEvent):
     source_bytes_per_second: float
     eta_seconds: float | None
     limited_by: str
-    """source, decode, encode, store, commit, or nothing."""
+    """source, decode, encode, store, commit, delivery, or nothing."""
     state: str
     """running, paused, draining, stopping, at_tip, halted."""
     workers: int
@@ -246,6 +280,9 @@ class RunFinished(EngineEvent):
     last_committed_ledger: int | None
     head: str
     retries: int
+    undelivered: int = 0
+    """Audit events that the endpoint has not acknowledged; 0 without an endpoint."""
+    parked: int = 0
 
 
 KINDS: dict[str, type[EngineEvent]] = {
@@ -261,6 +298,8 @@ KINDS: dict[str, type[EngineEvent]] = {
         PartitionFailed,
         PartitionQuarantined,
         EventLinked,
+        EventDelivered,
+        OutboxFigures,
         StageFigures,
         Throughput,
         Alert,

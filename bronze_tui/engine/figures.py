@@ -62,9 +62,20 @@ class Figures:
         self._commit_seconds = 0.0
 
     def tick(
-        self, state: str, ledgers_left: int | None, held: int, *, window_full: bool, force: bool
+        self,
+        state: str,
+        ledgers_left: int | None,
+        held: int,
+        *,
+        window_full: bool,
+        gated: bool,
+        force: bool,
     ) -> None:
-        """Emit what is due; at most once a second, every five when nothing moves."""
+        """Emit what is due; at most once a second, every five when nothing moves.
+
+        Args:
+            gated: commits wait for audit events to be delivered.
+        """
         now = time.monotonic()
         seconds = now - self._last
         if seconds < 1.0 and not force:
@@ -90,6 +101,7 @@ class Figures:
         committing = self._totals.commit_seconds - self._commit_seconds
         full = window_full or saturated(held, committing, seconds)
         limit = limited_by(stages, window_full=full, moving=moving)
+        limit = "delivery" if gated else limit
         self._say_throughput(sample, state, ledgers_left, limit)
         self._say_stages(stages, held)
 

@@ -123,7 +123,7 @@ class EngineProcess:
                 raise self._plugin_error
             opened.beat()
 
-        engine = Engine(opened.eras, opened.options, self.control, self._say, beat)
+        engine = Engine(opened.eras, opened.options, self.control, self._say, beat, opened.delivery)
         answers = handler(self.control, engine.status, engine.retry)
         server = ControlServer(state_dir, run_id, answers)
         socket = server.start().socket
@@ -132,6 +132,7 @@ class EngineProcess:
         for coverage in opened.coverage:
             self._say(coverage)
         walker.join()
+        opened.delivery.start()
         return engine.run()
 
     def _started(self, opened: Opened, run_id: str, state_dir: Path, socket: str) -> RunStarted:

@@ -7,22 +7,25 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bronze_tui.catalog.deliveries import Deliveries
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
-from bronze_tui.domain.errors import ConfigError, LockedError, PluginError, StoreRefused
+from bronze_tui.domain.errors import ConfigError, LockedError, StoreRefused
 from bronze_tui.domain.events import Alert, Coverage, EngineEvent
 from bronze_tui.domain.files import make_dirs
 from bronze_tui.domain.layout import RAW_TABLE, Layout
 from bronze_tui.domain.ledger import MAX_LEDGER
 from bronze_tui.domain.refusal import refusal
+from bronze_tui.engine.backlog import LOCK_FILE, DeliveryPolicy
 from bronze_tui.engine.commit import Committer
 from bronze_tui.engine.context import EngineOptions, EraContext
+from bronze_tui.engine.delivery import Delivery, NoDelivery
 from bronze_tui.engine.merge import merged
 from bronze_tui.engine.plan import EraPlan, next_ledger
 from bronze_tui.engine.reconcile import reconcile
@@ -132,6 +135,7 @@ class Opened:
         self.source = self._open_source()
         self.store = self._open_store()
         self.eras: list[EraRun] = []
+        self.delivery: Delivery | NoDelivery = NoDelivery()
         self.coverage: list[Coverage] = []
 
     def beat(self) -> None:
@@ -168,6 +172,9 @@ class Opened:
             self.eras.append(run)
             last = run.committer.last
             edge = None if last is None else (last.partition.end, last.last_ledger_hash)
+        keys = [layout.era.chain_key for layout in layouts]
+        self.delivery = open_delivery(settings, self._host, catalog, keys, self._say)
+        self._stack.callback(self.delivery.close)
 
     def _open_source(self) -> LedgerSource:
         factory = self._host.source(self._settings.source.mode)
@@ -184,20 +191,11 @@ class Opened:
         return store
 
     def _open_emitters(self) -> tuple[Emitter, ...]:
-        pas = self._settings.pas
-        if not pas.enabled:
+        if not self._settings.pas.enabled:
             return ()
-        if pas.endpoint:
-            self._refuse_endpoint(pas.strict)
         emitter: Emitter = self._host.emitter("file")(self._settings.emitter_options())
         self._stack.callback(emitter.close)
         return (emitter,)
-
-    def _refuse_endpoint(self, strict: bool) -> None:
-        text = "pas.endpoint is set, but this version files audit events and does not post them"
-        if strict:
-            raise PluginError(text, todo="leave pas.endpoint empty, or set pas.strict: false")
-        self._say(Alert("warn", "audit", text, "they stay in the outbox, undelivered"))
 
     def _lock(self, layout: Layout) -> None:
         lock = self.store.lock(f"{layout.root}_lock", self._settings.copier_id)
@@ -264,3 +262,19 @@ def refuse_unsupported(settings: Settings) -> None:
                 " (catalog.path); leave it empty"
             ]
         )
+
+
+def open_delivery(
+    settings: Settings, host: PluginHost, catalog: Catalog, chain_keys: Sequence[str], say: Say
+) -> Delivery | NoDelivery:
+    """What posts the chains' events to the configured endpoint; not started.
+
+    Raises:
+        ConfigError, PluginError, UsageError: there can be no emitter. What the catalog raises.
+    """
+    pas = settings.pas
+    if not (pas.enabled and pas.endpoint):
+        return NoDelivery()
+    emitter: Emitter = host.emitter("http")(settings.emitter_options())
+    policy = DeliveryPolicy(settings.state_dir() / LOCK_FILE, pas.strict, pas.max_outbox)
+    return Delivery(Deliveries(catalog), chain_keys, emitter, policy, say)

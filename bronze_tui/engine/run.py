@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bronze_tui.domain.errors import BronzeError, Exit, LinkError, SourceDataError, SourceError
+from bronze_tui.domain.errors import BronzeError, LinkError, SourceDataError, SourceError
 from bronze_tui.domain.events import (
     Alert,
     EngineEvent,
@@ -19,14 +19,17 @@ from bronze_tui.domain.events import (
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.engine.context import BuildStopped, Built, EngineOptions
 from bronze_tui.engine.control import RunControl
+from bronze_tui.engine.delivery import Delivery, NoDelivery
 from bronze_tui.engine.figures import Figures, Totals, count_built
 from bronze_tui.engine.holes import declare_hole
+from bronze_tui.engine.outcome import RunEnd, run_verdict
 from bronze_tui.engine.requeue import refuse
 from bronze_tui.engine.schedule import EraRun, Schedule
 from bronze_tui.engine.workers import Outcome, Task, WorkerPool
 
 _TICK = 1.0
 _JOIN = 5.0
+_GATE = 0.1
 
 
 class Engine:
@@ -36,6 +39,7 @@ class Engine:
         eras: in ledger order, reconciled.
         say: takes journal events (the journal and the plugins behind it).
         beat: called about every second to keep locks alive; raises LockedError when one is lost.
+        delivery: delivers audit events while the run goes on; ended with it.
     """
 
     def __init__(
@@ -45,12 +49,14 @@ class Engine:
         control: RunControl,
         say: Callable[[EngineEvent], None],
         beat: Callable[[], None],
+        delivery: Delivery | NoDelivery,
     ) -> None:
         self._eras = list(eras)
         self._options = options
         self._control = control
         self._say = say
         self._beat = beat
+        self._delivery = delivery
         self._schedule = Schedule()
         self._pool = WorkerPool(options, control, self._take, self._done, say)
         self._totals = Totals()
@@ -76,6 +82,7 @@ class Engine:
             if self._halted_by is not None:
                 self._control.halt()
             self._pool.close(_JOIN)
+        self._end_delivery()
         self._tick(force=True)
         return self._finish(time.monotonic() - begin)
 
@@ -91,6 +98,7 @@ class Engine:
             "in_flight": [str(task.partition) for _, task, _ in self._pool.active()],
             "held": len(self._schedule.outcomes),
             "chains": [era.committer.status() for era in self._eras],
+            "delivery": self._delivery.status(),
         }
 
     def retry(self, partition: str, by: str) -> None:
@@ -110,17 +118,26 @@ class Engine:
     def _loop(self) -> None:
         while True:
             self._pool.ensure()
-            while self._commit_next():
+            while self._has_room() and self._commit_next():
                 self._tick()
-            self._tell_control()
-            self._tick()
-            self._beat()
+            self._look_around()
+            self._delivery.check()
             if self._is_over():
                 return
             with self._control.changed:
-                if self._schedule.next_commit not in self._schedule.outcomes:
-                    self._control.changed.wait(_TICK)
+                gated = not self._has_room()
+                if gated or self._schedule.next_commit not in self._schedule.outcomes:
+                    self._control.changed.wait(_GATE if gated else _TICK)
             self._look_at_tip()
+
+    def _look_around(self) -> None:
+        self._tell_control()
+        self._tick()
+        self._beat()
+
+    def _has_room(self) -> bool:
+        """Whether the outbox lets another event in; what was asked to end commits what it has."""
+        return self._control.ending or not self._delivery.full
 
     def _is_over(self) -> bool:
         """Nothing is under way and nothing may or can begin."""
@@ -214,6 +231,7 @@ class Engine:
         begin = time.monotonic()
         row = era.committer.commit(built)
         self._totals.commit_seconds += time.monotonic() - begin
+        self._delivery.wake()
         self._totals.partitions += 1
         self._totals.ledgers += len(built.partition)
         self._totals.parquet_bytes += built.table.byte_size
@@ -301,7 +319,10 @@ class Engine:
         with self._control.changed:
             held = len(self._schedule.outcomes)
             full = self._window_full() and held >= self._window - self._control.workers
-        self._figures.tick(self._state(), self._ledgers_left(), held, window_full=full, force=force)
+        gated = not self._has_room()
+        self._figures.tick(
+            self._state(), self._ledgers_left(), held, window_full=full, gated=gated, force=force
+        )
 
     def _ledgers_left(self) -> int | None:
         """Ledgers not committed yet, up to the era's end or the tip."""
@@ -316,21 +337,28 @@ class Engine:
 
     # Ending.
 
+    def _end_delivery(self) -> None:
+        """Let waiting events go out as long as they do."""
+        try:
+            self._delivery.finish(self._look_around, self._control)
+        except BronzeError as error:
+            if self._halted_by is None:
+                self._halted_by = error
+                self._say_failure(error)
+
     def _say_failure(self, error: BronzeError) -> None:
         self._say(Alert("error", "engine", f"{error.where}: {error.what}".lstrip(": "), error.todo))
 
     def _finish(self, seconds: float) -> RunFinished:
         self._tell_control()
-        code, outcome, message = self._verdict()
-        head = self._eras[-1].committer.head
-        last = self._eras[-1].committer.last
-        for era in self._eras:
-            head = era.committer.head or head
-            last = era.committer.last or last
+        outbox = self._delivery.outbox
+        verdict = run_verdict(self._end(), outbox, strict=self._options.audit_strict)
+        head = next((e.committer.head for e in self._eras[::-1] if e.committer.head), None)
+        last = next((e.committer.last for e in self._eras[::-1] if e.committer.last), None)
         finished = RunFinished(
-            exit_code=int(code),
-            outcome=outcome,
-            message=message,
+            exit_code=int(verdict.code),
+            outcome=verdict.outcome,
+            message=verdict.message,
             partitions_committed=self._totals.partitions,
             partitions_failed=len(self._failures),
             ledgers=self._totals.ledgers,
@@ -341,44 +369,21 @@ class Engine:
             last_committed_ledger=None if last is None else last.partition.end,
             head="" if head is None else head.event_hash,
             retries=self._pool.retries,
+            undelivered=outbox.waiting,
+            parked=outbox.parked,
         )
         self._say(finished)
         return finished
 
-    def _verdict(self) -> tuple[int, str, str]:
-        if (error := self._halted_by) is not None:
-            outcome = "halted" if error.exit_code is Exit.HALTED else "failed"
-            return error.exit_code, outcome, str(error)
-        waiting = sum(era.committer.unfiled for era in self._eras if era.committer.emits)
-        if waiting:
-            return Exit.FAILED, "failed", f"{waiting} audit events have no file yet; run again"
-        if self._control.state in ("draining", "stopping"):
-            word = "drained" if self._control.state == "draining" else "stopped"
-            return Exit.OK, word, f"{word} on request; run again to go on"
-        if self._failures:
-            holes = ", ".join(self._failures[:5])
-            return Exit.FAILED, "failed", f"partitions failed and were left out: {holes}"
-        if self._all_finished():
-            return self._done_verdict()
-        return self._at_tip_verdict()
-
-    def _done_verdict(self) -> tuple[int, str, str]:
-        """A dataset with holes is not whole: a script that runs until 0 must not take it so."""
-        holes = [str(hole) for era in self._eras for hole in era.plan.holes]
-        if not holes:
-            return Exit.OK, "done", "every partition of the plan is committed"
-        named = ", ".join(holes[:5])
-        text = f"all is committed but declared holes ({named}); run with --repair to fill them"
-        return Exit.FAILED, "done", text
-
-    def _at_tip_verdict(self) -> tuple[int, str, str]:
-        """An endless era is done at the tip; a bounded one is not, and a script must know."""
-        where = "is empty" if self._tip is None else f"ends at ledger {self._tip}"
+    def _end(self) -> RunEnd:
         ends = [e.context.era.ledger_end for e in self._eras if not e.plan.finished]
-        if ends and ends[0] is not None:
-            return (
-                Exit.FAILED,
-                "at_tip",
-                f"the source {where}, the era ends at {ends[0]}; run again later, or with --follow",
-            )
-        return Exit.OK, "at_tip", f"the source {where}; whole partitions up to there are committed"
+        return RunEnd(
+            halted_by=self._halted_by,
+            unfiled=sum(era.committer.unfiled for era in self._eras if era.committer.emits),
+            asked=self._control.state,
+            failures=tuple(self._failures),
+            finished=self._all_finished(),
+            holes=tuple(hole for era in self._eras for hole in era.plan.holes),
+            tip=self._tip,
+            ledger_end=ends[0] if ends else None,
+        )

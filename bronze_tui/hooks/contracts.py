@@ -7,7 +7,7 @@ ledgers give the same bytes whatever plugin carried them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -220,7 +220,8 @@ class Emitter(Protocol):
         Emitting an event again that already stands there is no error.
 
         Raises:
-            StoreRefused, StoreUnavailable: not delivered; the outbox keeps it.
+            StoreUnavailable: not delivered, or not known to be; it is tried again, not before
+                the error's ``retry_after``. StoreRefused: the destination will not take it.
             StateError: the destination holds another event of this chain position.
         """
         ...
@@ -273,4 +274,8 @@ class EmitterOptions:
     backup_dir: Path
     endpoint: str = ""
     strict: bool = False
+    token: str = field(default="", repr=False)
+    """A secret: never part of an error or a log."""
+    allow_private: bool = False
+    """Addresses that are not public may be posted to."""
     extra: tuple[tuple[str, str], ...] = ()

@@ -159,9 +159,42 @@ def test_what_this_version_cannot_do_is_warned_of() -> None:
     )
     assert [line.partition(": this version")[0] for line in lines] == [
         "catalog.postgres_dsn",
-        "pas.endpoint",
     ]
     assert "hush" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "allowed", "text"),
+    [
+        ("http://127.0.0.1:8000/e", False, ""),
+        ("http://localhost:8000/e", False, ""),
+        ("http://[::1]:8000/e", False, ""),
+        ("https://pas.example/e", False, ""),
+        ("https://203.0.114.7/e", False, ""),
+        ("http://pas.example/e", False, "is http to another machine"),
+        ("http://pas:8000/e", True, ""),
+        ("https://10.0.0.1/e", False, "is a private address"),
+        ("https://10.0.0.1/e", True, ""),
+        ("http://10.0.0.1/e", True, ""),
+        ("http://8.8.8.8/e", True, "http has no TLS"),
+        ("https://169.254.169.254/latest", True, "is a link-local"),
+        ("https://[::ffff:10.0.0.1]/e", False, "is a private address"),
+    ],
+)
+def test_where_events_may_be_posted_to(endpoint: str, allowed: bool, text: str) -> None:
+    pas = {"enabled": True, "endpoint": endpoint, "allow_private": allowed}
+    problems = found(pas=pas)
+    assert (text in problems[0][1]) if text else problems == []
+    assert found(pas={**pas, "enabled": False}) == [], "an endpoint that is not used may be any"
+
+
+def test_a_token_that_travels_unencrypted_is_warned_of() -> None:
+    pas = {"enabled": True, "endpoint": "http://pas:80/e", "allow_private": True, "token": "hush"}
+    lines = warned(set(), pas=pas)
+    assert lines == [
+        "pas.endpoint: events travel unencrypted; use https",
+        "pas.token: travels unencrypted too",
+    ]
 
 
 def test_url_takes_precedence_over_the_other_keys() -> None:

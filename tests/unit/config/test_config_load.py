@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bronze_tui.config.export import effective
 from bronze_tui.config.load import Loaded, find_config, load
+from bronze_tui.config.show import as_json, as_yaml
 from bronze_tui.domain.errors import ConfigError, Exit
 
 Write = Callable[[str], Path]
@@ -288,6 +290,21 @@ def test_files_others_may_read_should_hold_no_password(write: Write) -> None:
     path = write(LOCAL + "catalog: {postgres_dsn: 'postgres://user@h/d'}\n")
     path.chmod(0o644)
     assert said not in "".join(load(path, (), {}).warnings)
+
+
+@pytest.mark.parametrize("token", ["hush", "hush==", "a=hush"])
+def test_a_token_is_a_secret_whatever_it_looks_like(write: Write, token: str) -> None:
+    path = write(LOCAL + f"pas: {{enabled: true, token: '{token}'}}\n")
+    path.chmod(0o640)
+    loaded = load(path, (), {})
+    assert "it holds pas.token" in "".join(loaded.warnings)
+    shown = [as_json(loaded), as_yaml(loaded), effective(loaded).text, repr(loaded)]
+    assert "hush" not in "".join([*shown, *loaded.warnings])
+    assert "BRONZE_PAS_TOKEN" in effective(loaded).variables or "PAS_TOKEN" in shown[2]
+    assert loaded.settings.emitter_options().token == token
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["pas.token=hush\thush"], {})
+    assert "hush" not in str(caught.value)
 
 
 def test_loaded_is_frozen(write: Write) -> None:
