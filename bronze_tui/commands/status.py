@@ -37,6 +37,8 @@ def _text(found: Survey) -> str:
 
 
 def _chain_lines(chain: ChainSurvey) -> list[str]:
+    from bronze_tui.headless.plain import plain
+
     rows = [
         ("chain", chain.chain_key),
         ("  covered", ", ".join(chain.covered) or "nothing yet"),
@@ -45,6 +47,7 @@ def _chain_lines(chain: ChainSurvey) -> list[str]:
         ("  ledgers", f"{chain.ledgers:,} in {chain.partitions:,} partitions"),
         ("  last", str(chain.last_ledger or "none")),
         ("  head", f"{chain.head or 'none'} ({chain.events:,} events, {chain.unfiled} not filed)"),
+        ("  delivered", plain(chain.delivery)),
         ("  checkpoint", chain.checkpoint),
     ]
-    return [f"{name:<12} {text}" for name, text in rows]
+    return [f"{name:<12} {text}" for name, text in rows if text]

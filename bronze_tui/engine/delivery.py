@@ -94,8 +94,9 @@ class Delivery:
 
     @property
     def full(self) -> bool:
-        """Whether copying must wait for deliveries."""
-        return self._policy.strict and self.outbox.waiting >= self._policy.max_outbox
+        """Whether nothing may be committed until more is delivered."""
+        outbox, policy = self.outbox, self._policy
+        return policy.strict and (outbox.parked > 0 or outbox.waiting >= policy.max_outbox)
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -140,15 +141,19 @@ class Delivery:
         }
 
     def finish(
-        self, tick: Callable[[], None], control: RunControl | None = None, grace: float = GRACE
+        self,
+        tick: Callable[[], None],
+        control: RunControl | None = None,
+        grace: float | None = None,
     ) -> None:
         """Wait until the outbox is empty, as long as that gets on; then end the thread.
 
         Args:
             tick: called several times a second; what it raises ends the wait.
             control: one that was asked to drain or stop shortens it.
-            grace: seconds without progress after which nothing more is hoped for.
+            grace: seconds without progress after which nothing more is hoped for (GRACE).
         """
+        grace = GRACE if grace is None else grace
         started = moved = time.monotonic()
         fewest = self.outbox.movable
         try:
@@ -173,6 +178,7 @@ class Delivery:
         if self._thread is not None:
             self._thread.join(5.0)
             self._thread = None
+            self._count(self.outbox.state, self.outbox.detail)  # counted by wake() in between
             self._tell(force=True)
 
     # The thread.

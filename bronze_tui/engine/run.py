@@ -117,11 +117,11 @@ class Engine:
 
     def _loop(self) -> None:
         while True:
+            self._delivery.check()
             self._pool.ensure()
             while self._has_room() and self._commit_next():
                 self._tick()
             self._look_around()
-            self._delivery.check()
             if self._is_over():
                 return
             with self._control.changed:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bronze_tui.catalog.deliveries import Backlog, Deliveries
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
 from bronze_tui.domain.checkpoint import Checkpoint
 from bronze_tui.domain.era import Era
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.engine.backlog import age_of
 from bronze_tui.engine.merge import merged
+from bronze_tui.journal.outbox import outbox_words
 from bronze_tui.journal.wire import call, engine_info
 
 
@@ -36,6 +39,10 @@ class ChainSurvey:
     checkpoint: str
     checkpoint_ledger: int | None
     checkpoint_age_seconds: float | None
+    delivery: str = ""
+    """One line on the deliveries; empty without an endpoint."""
+    undelivered: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,9 @@ def survey(settings: Settings) -> Survey:
     catalog = Catalog(path, read_only=True) if path.exists() else None
     try:
         chains = [_chain(era, catalog, state_dir) for era in settings.active()]
+        if catalog is not None and settings.pas.enabled and settings.pas.endpoint:
+            deliveries = Deliveries(catalog, read_only=True)
+            chains = [_with_delivery(c, deliveries.backlog(c.chain_key)) for c in chains]
     finally:
         if catalog is not None:
             catalog.close()
@@ -88,6 +98,20 @@ def _chain(era: Era, catalog: Catalog | None, state_dir: Path) -> ChainSurvey:
         checkpoint=text,
         checkpoint_ledger=ledger,
         checkpoint_age_seconds=age,
+    )
+
+
+def _with_delivery(chain: ChainSurvey, backlog: Backlog) -> ChainSurvey:
+    figures = {
+        "waiting": backlog.waiting,
+        "parked": int(backlog.parked is not None),
+        "oldest_seconds": age_of(backlog.oldest),
+    }
+    text = f"{backlog.delivered:,} events; {outbox_words(figures) or 'none waits'}"
+    if backlog.parked is not None:
+        text += f": event {backlog.parked.seq}, {backlog.parked.reason}"
+    return replace(
+        chain, delivery=text, undelivered=backlog.waiting, parked=int(backlog.parked is not None)
     )
 
 

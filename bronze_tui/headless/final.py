@@ -8,6 +8,7 @@ from typing import Any
 from bronze_tui.headless.plain import plain
 from bronze_tui.headless.units import count, duration, rate, size
 from bronze_tui.journal import run_figures as figures
+from bronze_tui.journal.outbox import outbox_words
 from bronze_tui.journal.run_view import RunView
 
 _WORDS = {
@@ -53,6 +54,9 @@ def final_json(view: RunView, next_step: str = "") -> dict[str, Any]:
         "errors": view.errors,
         "last_committed_ledger": figures.last_committed_ledger(view),
         "head": figures.head(view),
+        "events_delivered": view.events_delivered,
+        "events_undelivered": view.outbox.get("waiting", 0),
+        "events_parked": view.outbox.get("parked", 0),
         "source": started.get("source", ""),
         "store": started.get("store", ""),
         "state_dir": started.get("state_dir", ""),
@@ -67,6 +71,8 @@ def advice(view: RunView) -> str:
     if view.engine_state == "halted":
         todo = next((n.todo for n in reversed(view.notices) if n.level == "error"), "")
         return todo or f"mend the cause, then 'bronze run{config}' goes on where it halted"
+    if view.outbox.get("parked"):
+        return f"'bronze pas status{config}', then 'bronze pas retry' or 'bronze pas skip'"
     if view.engine_state in ("done", "at_tip") and not view.partitions_failed:
         shows = f"'bronze status{config}' shows coverage and head"
         return f"{shows}; 'bronze verify FOLDER' proves the chain"
@@ -88,6 +94,14 @@ def _headline(view: RunView) -> str:
     return f"{text}\n  {plain(message)}" if message else text
 
 
+def _deliveries(view: RunView) -> str:
+    """Audit events acknowledged by this run, and what is left; empty without an endpoint."""
+    if not view.outbox:
+        return ""
+    left = outbox_words(view.outbox) or "none waits"
+    return f"{count(view.events_delivered)} audit events; {left}"
+
+
 def _spent(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
@@ -103,6 +117,7 @@ def _rows(view: RunView) -> list[tuple[str, str]]:
         ("ledgers", f"{size(figures.xdr_bytes(view))} of XDR, last committed {last or 'none'}"),
         ("written", f"{size(view.parquet_bytes)} to {started.get('store', '-')}"),
         ("head", figures.head(view) or "none"),
+        ("delivered", _deliveries(view)),
         ("failed", f"{failed} partitions" if failed else ""),
         ("holes", f"{quarantined} partitions declared missing" if quarantined else ""),
         ("retries", str(view.retries) if view.retries else ""),

@@ -26,6 +26,8 @@ _MESSAGES = {
     "partition_failed": ("error", "partition failed"),
     "partition_quarantined": ("error", "partition declared a hole"),
     "event_linked": ("debug", "event linked"),
+    "event_delivered": ("debug", "event delivered"),
+    "outbox_figures": ("debug", "outbox"),
     "stage_figures": ("debug", "stage figures"),
     "throughput": ("debug", "throughput"),
     "state_changed": ("info", "state changed"),

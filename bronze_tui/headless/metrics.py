@@ -4,6 +4,7 @@ on ``metrics.address``. A scrape never touches the engine."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -38,10 +39,13 @@ class RunMetrics:
             "stage_figures": self._stages,
             "alert": self._alert,
             "coverage": self._coverage,
+            "event_delivered": self._delivered,
+            "outbox_figures": self._outbox,
         }
         self._partition_metrics()
         self._pipeline_metrics()
         self._error_metrics()
+        self._delivery_metrics()
 
     def __call__(self, record: dict[str, Any]) -> None:
         self._view.apply(record)
@@ -97,6 +101,26 @@ class RunMetrics:
         }
         self._retries = self._counter("retry_attempts_total", "Retries of partitions", ())
 
+    def _delivery_metrics(self) -> None:
+        self._deliveries = self._counter("pas_events_delivered_total", "Audit events acknowledged")
+        self._waiting = self._gauge("pas_outbox_events", "Audit events that wait for delivery")
+        self._oldest = self._gauge("pas_outbox_oldest_seconds", "Age of the first that waits")
+        self._parked = self._gauge("pas_parked_events", "Audit events a person must decide about")
+        self._failing = self._gauge("pas_delivery_failing", "1 while deliveries fail")
+
+    def _delivered(self, record: dict[str, Any]) -> None:
+        self._deliveries.labels(*_labels(record)).inc()
+
+    def _outbox(self, record: dict[str, Any]) -> None:
+        self._waiting.set(record["waiting"])
+        self._parked.set(record["parked"])
+        self._failing.set(record["state"] == "failing")
+        if record["waiting"]:
+            born = record["time"] - record["oldest_seconds"]
+            self._oldest.set_function(lambda: max(0.0, time.time() - born))
+        else:
+            self._oldest.set_function(lambda: 0.0)
+
     def _built(self, record: dict[str, Any]) -> None:
         self._build.labels(*_labels(record)).observe(record["seconds"])
 
@@ -128,7 +152,7 @@ class RunMetrics:
         self._retries.inc()
 
     def _alert(self, record: dict[str, Any]) -> None:
-        names = {"audit": "pas", "checkpoint": "metadata", "source": "source"}
+        names = {"audit": "pas", "delivery": "pas", "checkpoint": "metadata", "source": "source"}
         name = names.get(record["component"])
         if name is not None and record["level"] != "info":
             self._errors[name].inc()

@@ -148,6 +148,8 @@ def _rates(view: RunView) -> Text:
     text.append(f"  {size(figures.resident_bytes(view) or 0)} memory")
     if view.retries:
         text.append(f"  {view.retries} retries")
+    if waiting := view.outbox.get("waiting"):
+        text.append(f"  {count(waiting)} events to deliver")
     return text
 
 

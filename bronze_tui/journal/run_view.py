@@ -70,6 +70,8 @@ class RunView:
         self.retries = 0
         self.errors = 0
         self.warnings = 0
+        self.outbox: Record = {}
+        """The newest figures of audit event delivery; empty without an endpoint."""
         self._count_from_here()
 
     def _count_from_here(self) -> None:
@@ -79,6 +81,7 @@ class RunView:
         self.partitions_failed = 0
         self.ledgers_committed = 0
         self.parquet_bytes = 0
+        self.events_delivered = 0
 
     # Applying.
 
@@ -210,6 +213,13 @@ class RunView:
             view.event, view.event_hash = number + 1, event_hash
             self.changed.add(view.key)
 
+    def _event_delivered(self, r: Record) -> None:  # noqa: ARG002
+        self.events_delivered += 1
+
+    def _outbox_figures(self, r: Record) -> None:
+        _ = r["state"], r["waiting"], r["parked"], r["oldest_seconds"]
+        self.outbox = r
+
     def _stage_figures(self, r: Record) -> None:
         seconds = {name: float(r[name]) for name in STAGES}
         retries = r["retries"]
@@ -321,6 +331,8 @@ _STEPS: dict[str, Callable[[RunView, Record], None]] = {
     "partition_failed": RunView._partition_failed,
     "partition_quarantined": RunView._partition_quarantined,
     "event_linked": RunView._event_linked,
+    "event_delivered": RunView._event_delivered,
+    "outbox_figures": RunView._outbox_figures,
     "stage_figures": RunView._stage_figures,
     "throughput": RunView._throughput,
     "alert": RunView._alert,

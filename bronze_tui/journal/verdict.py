@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bronze_tui.journal import run_figures as figures
+from bronze_tui.journal.outbox import outbox_words
 from bronze_tui.journal.run_view import RunView
 
 GONE_AFTER = 10.0
@@ -80,7 +81,19 @@ def judge(view: RunView, now: float, about: Circumstances = _NOTHING_KNOWN) -> V
     speed = f"{rate:,.0f} ledgers/s" if rate is not None else "no figures yet"
     limit = figures.limited_by(view)
     evidence = f"{speed}, limited by {limit}" if limit else speed
-    return Verdict("RUNNING", view.state_since, evidence, "nothing to do")
+    evidence, step = _with_outbox(view, evidence, "nothing to do")
+    return Verdict("RUNNING", view.state_since, evidence, step)
+
+
+def _with_outbox(view: RunView, evidence: str, step: str) -> tuple[str, str]:
+    """Audit events that do not go out belong into the evidence; a person acts on parked ones."""
+    words, state = outbox_words(view.outbox), view.outbox.get("state")
+    if not words or (view.finished is None and state not in ("failing", "parked")):
+        return evidence, step
+    if state == "parked":
+        return f"{evidence}; {words}", "see bronze pas status, then retry or skip"
+    step = "bronze pas deliver, or run again" if view.finished is not None else step
+    return f"{evidence}; {words}", step
 
 
 def _gone(view: RunView, now: float, about: Circumstances) -> Verdict | None:
@@ -184,14 +197,16 @@ def _at_tip(view: RunView, now: float, about: Circumstances) -> Verdict | None: 
         return None
     tip = view.started.get("source_tip")
     text = view.finished.get("message", "") if view.finished else f"source tip {tip}"
-    return Verdict("AT TIP", view.state_since, str(text), "nothing to do: it waits for new ledgers")
+    text, step = _with_outbox(view, str(text), "nothing to do: it waits for new ledgers")
+    return Verdict("AT TIP", view.state_since, text, step)
 
 
 def _done(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
     if view.engine_state != "done":
         return None
     text = f"{view.partitions_committed:,} partitions committed and linked in this run"
-    return Verdict("DONE", view.state_since, text, "prove it: verify the chain (Audit)")
+    text, step = _with_outbox(view, text, "prove it: verify the chain (Audit)")
+    return Verdict("DONE", view.state_since, text, step)
 
 
 def _starting(view: RunView, now: float, about: Circumstances) -> Verdict | None:  # noqa: ARG001
