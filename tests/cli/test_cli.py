@@ -229,7 +229,7 @@ def test_plugins_table_json_and_names(capsys: pytest.CaptureFixture[str]) -> Non
     assert {"lake", "local", "object", "file"} <= set(capsys.readouterr().out.split())
     assert cli.main(["plugins", "--hook", "bronze_register_emitters"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["NAME", "file"]
+    assert [line.split()[0] for line in lines] == ["NAME", "file", "http"]
 
 
 @pytest.fixture

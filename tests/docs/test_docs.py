@@ -263,7 +263,10 @@ def test_the_worked_content_hash_is_of_the_demo_lake(tmp_path: Path) -> None:
 
 
 def test_the_catalog_tables_are_those_of_the_schema() -> None:
+    from bronze_tui.catalog import deliveries
     from bronze_tui.catalog.schema import metadata
+
+    assert deliveries.table.metadata is metadata
 
     body = section(read(FORMATS), "catalog")
     rows = dict(re.findall(r"(?m)^\| `(_\w+)` \| ([^|]+) \|", body))

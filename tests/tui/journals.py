@@ -16,7 +16,9 @@ from bronze_tui.domain.events import (
     Alert,
     Coverage,
     EngineEvent,
+    EventDelivered,
     EventLinked,
+    OutboxFigures,
     PartitionBuilt,
     PartitionCommitted,
     PartitionFailed,
@@ -312,6 +314,18 @@ def done() -> list[Record]:
         tape.commit(number)
         tape.figures(wave(number, 300.0), limit="encode")
     tape.say(_finished(tape, 0, "done", "all partitions are committed"), 0.3)
+    return tape.records
+
+
+def delivering() -> list[Record]:
+    """As ``done``, posting events until the endpoint refused one."""
+    tape = _resumed(done()[:-1])
+    for number in range(12):
+        hash_ = digest(f"event {number}")
+        tape.say(EventDelivered(tape.key, tape.partition(number), number, hash_, 1, 0.2), 0.1)
+    tape.say(OutboxFigures("failing", 8, 0, 12, 12.5, "503 Service Unavailable"), 0.1)
+    tape.say(OutboxFigures("parked", 8, 1, 12, 72.0, "422 not this one"), 60)
+    tape.say(_finished(tape, 1, "done", "8 audit events not delivered, 1 of them parked"), 0.3)
     return tape.records
 
 

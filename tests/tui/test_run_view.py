@@ -80,6 +80,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 JSON = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=3), SCALARS)
 SAMPLES = {r["kind"]: r for r in [*journals.running(seconds=30), *journals.stalled()]}
 SAMPLES |= {r["kind"]: r for r in [*journals.holes(), *journals.halted(), *journals.at_tip()]}
+SAMPLES |= {r["kind"]: r for r in journals.delivering()}
 
 
 def broken(kind: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -90,6 +91,12 @@ def broken(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.tuples(replaced, dropped).map(
         lambda both: {k: v for k, v in (SAMPLES[kind] | both[0]).items() if k not in both[1]}
     )
+
+
+def test_deliveries_are_counted_and_the_newest_figures_kept() -> None:
+    view = view_of(journals.delivering())
+    assert view.events_delivered == 12
+    assert (view.outbox["state"], view.outbox["waiting"], view.outbox["parked"]) == ("parked", 8, 1)
 
 
 def test_there_is_a_sample_of_each_kind() -> None:

@@ -147,3 +147,44 @@ def test_a_stall_is_over_with_the_next_commit() -> None:
 )
 def test_clock(seconds: float | None, text: str) -> None:
     assert clock(seconds) == text
+
+
+def outbox(state: str, waiting: int, parked: int = 0) -> dict[str, Any]:
+    return {
+        "kind": "outbox_figures",
+        "state": state,
+        "waiting": waiting,
+        "parked": parked,
+        "delivered": 0,
+        "oldest_seconds": 75.0,
+        "detail": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("figures", "evidence", "step"),
+    [
+        (outbox("delivering", 3), "", "nothing to do"),
+        (outbox("failing", 0), "", "nothing to do"),
+        (outbox("failing", 1), "1 audit event waits (oldest 0:01:15), delivery is failing", ""),
+        (outbox("parked", 3, 1), "3 audit events wait (oldest 0:01:15), 1 parked", "pas status"),
+    ],
+)
+def test_events_that_do_not_go_out_are_evidence(
+    figures: dict[str, Any], evidence: str, step: str
+) -> None:
+    running = view((0, started()), *steady(30), (31, figures))
+    verdict = judge(running, 31)
+    assert verdict.word == "RUNNING"
+    assert evidence in verdict.evidence
+    assert step in verdict.next_step
+    assert ("audit event" in verdict.evidence) == bool(evidence)
+
+
+@pytest.mark.parametrize("word", ["done", "at_tip"])
+def test_a_finished_run_says_what_is_left(word: str) -> None:
+    end = {"kind": "run_finished", "outcome": word, "exit_code": 0, "message": "m", "seconds": 1.0}
+    over = view((0, started()), *steady(30), (31, outbox("idle", 2)), (32, end))
+    verdict = judge(over, 32)
+    assert "2 audit events wait" in verdict.evidence
+    assert "bronze pas deliver" in verdict.next_step

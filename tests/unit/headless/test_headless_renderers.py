@@ -13,14 +13,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bronze_tui.domain.events import PartitionProgress, to_record
+from bronze_tui.domain.events import (
+    EventDelivered,
+    OutboxFigures,
+    PartitionProgress,
+    to_record,
+)
 from bronze_tui.headless.feed import Feed
 from bronze_tui.headless.final import final_json, final_text
+from bronze_tui.headless.metrics import RunMetrics
 from bronze_tui.headless.progress import ProgressSink, frame
 from bronze_tui.headless.renderer import choose_mode, renderer
 from bronze_tui.journal.run_view import view_of
 
 Records = list[dict[str, Any]]
+MakeRecords = Callable[[list[Any]], Records]
 LINE = re.compile(r"time=\S+ level=(INFO|WARN|ERROR|DEBUG) msg=")
 
 
@@ -273,6 +280,42 @@ def test_final_advice(
     text = final_text(view_of(half))
     assert advice in text
     assert "gap [x]\\x1b" in text
+
+
+def test_deliveries_stand_in_the_closing_block_the_frame_and_the_metrics(
+    whole: Records, make_records: MakeRecords
+) -> None:
+    assert "audit events" not in final_text(summarise(whole)), "nothing is posted without endpoint"
+    key = whole[0]["chain_keys"][0]
+    posted = make_records(
+        [
+            EventDelivered(key, "2-11", 0, "sha256:aa", 1, 0.1),
+            OutboxFigures("parked", 3, 1, 1, 75.0, "422"),
+        ]
+    )
+    summary = summarise([*whole[:-1], *posted, whole[-1]])
+    text = final_text(summary)
+    assert "delivered   1 audit events; 3 audit events wait (oldest 0:01:15), 1 parked" in text
+    assert "bronze pas retry" in text
+    shown = final_json(summary)
+    assert (shown["events_delivered"], shown["events_undelivered"], shown["events_parked"]) == (
+        1,
+        3,
+        1,
+    )
+    assert "3 events to deliver" in drawn([*whole[:-1], *posted], 160)
+    metrics = RunMetrics()
+    for record in posted:
+        metrics(record)
+    names = {"network": key.split("/")[0], "era_id": "era", "version": "v1"}
+    read = metrics.registry.get_sample_value
+    assert read("bronze_copier_pas_events_delivered_total", names) == 1
+    assert read("bronze_copier_pas_outbox_events") == 3
+    assert read("bronze_copier_pas_parked_events") == 1
+    assert read("bronze_copier_pas_delivery_failing") == 0
+    assert (read("bronze_copier_pas_outbox_oldest_seconds") or 0) >= 75
+    metrics({**posted[1], "waiting": 0})
+    assert read("bronze_copier_pas_outbox_oldest_seconds") == 0
 
 
 def test_final_text_of_a_run_that_never_began(make_finished: Callable[..., Any]) -> None:
