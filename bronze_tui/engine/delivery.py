@@ -388,6 +388,7 @@ class NoDelivery:
 
 
 def _longest(control: RunControl | None) -> float:
-    """The most seconds that the end of a run waits."""
-    asked = "" if control is None else control.state
-    return {"stopping": 0.0, "draining": HURRIED}.get(asked, LONGEST_END)
+    """The most seconds to wait at the end of a run; where there is no run, as long as it takes."""
+    if control is None:
+        return float("inf")
+    return {"stopping": 0.0, "draining": HURRIED}.get(control.state, LONGEST_END)

@@ -162,6 +162,26 @@ def test_events_of_before_there_was_an_endpoint_go_out_too(done: Site, server: F
     in_order(done, server)
 
 
+def test_an_emitter_that_is_switched_off_is_never_silently_left_out(
+    small: Site, server: FaultServer
+) -> None:
+    run = small.run(pas__endpoint=server.url, **{"plugins.disable": "http"})
+    assert (run.code, small.ranges(), server.requests) == (4, [], [])
+
+
+def test_an_endpoint_that_leads_inside_is_not_connected_to(
+    small: Site, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inside(host: str, port: int, **_: Any) -> list[Any]:
+        return [(0, 0, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("socket.getaddrinfo", inside)
+    url = f"https://pas.example:{server.port}/events"
+    run = small.run(pas__endpoint=url)
+    assert (run.code, run.finished.undelivered, server.requests) == (0, 4, [])
+    assert "pas.allow_private is not set" in alerts(run)[0]
+
+
 def test_an_event_without_a_file_is_not_posted(
     small: Site, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
