@@ -285,7 +285,7 @@ def test_final_advice(
 def test_deliveries_stand_in_the_closing_block_the_frame_and_the_metrics(
     whole: Records, make_records: MakeRecords
 ) -> None:
-    assert "audit events" not in final_text(summarise(whole)), "nothing is posted without endpoint"
+    assert "audit events" not in final_text(view_of(whole)), "nothing is posted without endpoint"
     key = whole[0]["chain_keys"][0]
     posted = make_records(
         [
@@ -293,11 +293,11 @@ def test_deliveries_stand_in_the_closing_block_the_frame_and_the_metrics(
             OutboxFigures("parked", 3, 1, 1, 75.0, "422"),
         ]
     )
-    summary = summarise([*whole[:-1], *posted, whole[-1]])
-    text = final_text(summary)
+    view = view_of([*whole[:-1], *posted, whole[-1]])
+    text = final_text(view)
     assert "delivered   1 audit events; 3 audit events wait (oldest 0:01:15), 1 parked" in text
     assert "bronze pas retry" in text
-    shown = final_json(summary)
+    shown = final_json(view)
     assert (shown["events_delivered"], shown["events_undelivered"], shown["events_parked"]) == (
         1,
         3,
