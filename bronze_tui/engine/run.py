@@ -107,6 +107,16 @@ class Engine:
         building = [str(task.partition) for _, task, _ in self._pool.active()]
         refuse(LedgerRange.parse(partition), self._eras, building, held)
 
+    def idle(self) -> None:
+        """What goes on while the committing thread waits for the catalog's server.
+
+        Raises:
+            LockedError: a lock was lost.
+        """
+        self._tell_control()
+        self._tick()
+        self._beat()
+
     def _loop(self) -> None:
         while True:
             self._pool.ensure()
