@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ctl": ("bronze_tui.commands.ctl:command", "Pause, resume, drain or stop a running copy."),
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
     "validate": ("bronze_tui.commands.validate:command", "Say all that is wrong with a config."),
+    "catalog": ("bronze_tui.commands.catalog:catalog", "Look at, migrate or rebuild the catalog."),
     "config": ("bronze_tui.commands.config:config", "Show the effective config; its schema."),
     "plugins": ("bronze_tui.commands.plugins:command", "List plugins and what they offer."),
     "ledger": ("bronze_tui.commands.ledger:command", "Look inside one ledger."),

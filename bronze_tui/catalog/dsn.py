@@ -22,6 +22,10 @@ _DEFAULTS = {
     "tcp_user_timeout": "30000",
     "application_name": "bronze-tui",
 }
+_NOT_UNDERSTOOD = (
+    "PostgreSQL does not understand it (not shown); percent-encode special characters of the"
+    " password, such as %40 for @ and %2F for /"
+)
 _POOL = re.compile(r"pool_[a-z_]+")
 """Keys that the Go copier's driver takes for its pool; here is one connection."""
 
@@ -54,6 +58,8 @@ def parse(dsn: str, *, read_only: bool = False) -> Address:
         options: dict[str, Any] = dict(conninfo_to_dict(base))
     except psycopg.Error as error:
         raise ConfigError([f"catalog.postgres_dsn: {_reason(error)}"]) from None
+    if _is_torn(options):
+        raise ConfigError([f"catalog.postgres_dsn: {_NOT_UNDERSTOOD}"])
     if settings:
         given = options.get("options")
         options["options"] = " ".join([*([given] if given else []), *settings])
@@ -86,10 +92,13 @@ def _reason(error: psycopg.Error) -> str:
     found = re.match(r'invalid (?:URI query parameter|connection option): "([a-z_.]+)"', str(error))
     if found:
         return f"PostgreSQL knows no option {found[1]!r}"
-    return (
-        "PostgreSQL does not understand it (not shown); percent-encode special characters of the"
-        " password, such as %40 for @ and %2F for /"
-    )
+    return _NOT_UNDERSTOOD
+
+
+def _is_torn(options: dict[str, Any]) -> bool:
+    """Whether a password with @ or / in it, not encoded, was taken for host, port or database."""
+    port, name = str(options.get("port") or ""), str(options.get("dbname") or "")
+    return re.fullmatch(r"[0-9,]*", port) is None or "@" in name
 
 
 def _where(options: dict[str, Any]) -> str:

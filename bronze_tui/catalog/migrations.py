@@ -27,6 +27,7 @@ class Step:
 
 
 def _make_tables(c: sa.Connection, database: Database) -> None:
+    adoption.refuse_overlaps(c, database)
     adoption.complete_columns(c, database)
     s.metadata.create_all(c, tables=list(s.VERSION_1))
     if "_meta_coverage" not in sa.inspect(c).get_view_names():

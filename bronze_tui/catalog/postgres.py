@@ -80,6 +80,10 @@ class PostgresDatabase(Database):
         """End the session, and with it its locks; idempotent."""
         with self._lock:
             self._closed = True
+            if self._session is not None:
+                # Else the next run might find its locks taken for a moment.
+                with suppress(SQLAlchemyError):
+                    self._session.execute(sa.select(sa.func.pg_advisory_unlock_all()))
             self._drop()
             self._engine.dispose()
 
@@ -157,12 +161,12 @@ class PostgresDatabase(Database):
     def _end_backend(self, session: sa.Connection, old: tuple[int, str]) -> None:
         """Our former session may live on in a server that has not noticed the cut, locks and all.
 
-        By pid and start, since pids are given again.
+        By pid and start, since pids are given again; waits until it has ended.
         """
         with suppress(SQLAlchemyError):
             session.execute(
                 sa.text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                     " WHERE pid = :pid AND backend_start::text = :start"
                 ),
                 {"pid": old[0], "start": old[1]},
@@ -226,11 +230,6 @@ class PostgresDatabase(Database):
 def try_lock(session: sa.Connection, name: str) -> bool:
     """Take the session's advisory lock of this name in this schema; False when another has it."""
     return bool(session.execute(_lock_call("pg_try_advisory_lock", session, name)).scalar())
-
-
-def unlock(session: sa.Connection, name: str) -> None:
-    """Give the session's advisory lock back."""
-    session.execute(_lock_call("pg_advisory_unlock", session, name))
 
 
 def lock_transaction(session: sa.Connection, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from bronze_tui.catalog.migrations import migrate
 from bronze_tui.catalog.records import ChainRow, Hole, Intent, Origin
 from bronze_tui.catalog.sqlite import SqliteDatabase
 from bronze_tui.domain.era import Era
+from bronze_tui.domain.errors import LockedError
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.domain.partition import CommitRecord
+
+_LEASE_GRACE, _LEASE_RETRY = 2.0, 0.1
+"""Seconds: a server needs a moment to notice that a killed copier's session has ended."""
 
 
 class Catalog:
@@ -85,7 +90,16 @@ class Catalog:
         def work(c: sa.Connection, tried: int) -> int:  # noqa: ARG001
             return leases.take(c, self.database, chain_key, owner)
 
-        epoch = self.database.write(work)
+        self._epochs.pop(chain_key, None)
+        deadline = time.monotonic() + _LEASE_GRACE
+        while True:
+            try:
+                epoch = self.database.write(work)
+                break
+            except LockedError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LEASE_RETRY)
         self._epochs[chain_key] = epoch
         return epoch
 
@@ -189,6 +203,17 @@ class Catalog:
     def holes(self, chain_key: str) -> list[Hole]:
         """Declared holes in ledger order, repaired ones too."""
         return self.database.read(lambda c: holes.listed(c, chain_key))
+
+    def forget(self, chain_key: str, dataset_id: int) -> None:
+        """Remove all that is said of a chain's partitions, before they are made again."""
+
+        def work(c: sa.Connection, tried: int) -> None:  # noqa: ARG001
+            for table in (s.chain, s.intents, s.holes):
+                c.execute(sa.delete(table).where(table.c.chain_key == chain_key))
+            for table in (s.lineage, s.quality):
+                c.execute(sa.delete(table).where(table.c.dataset_id == dataset_id))
+
+        self.database.write(work)
 
     def chain_keys(self) -> list[str]:
         """Every chain the catalog knows."""
