@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bronze_tui.domain.errors import BronzeError, Exit, LinkError, SourceDataError, SourceError
+from bronze_tui.domain.errors import (
+    BronzeError,
+    CatalogUnavailable,
+    Exit,
+    LinkError,
+    SourceDataError,
+    SourceError,
+)
 from bronze_tui.domain.events import (
     Alert,
     EngineEvent,
@@ -250,7 +257,11 @@ class Engine:
                 halts=not skip,
             )
         )
-        era.context.catalog.note_failure(era.context.dataset_id, task.partition, str(error))
+        try:
+            era.context.catalog.note_failure(era.context.dataset_id, task.partition, str(error))
+        except CatalogUnavailable:
+            if skip:
+                raise
         if not skip:
             raise error
         if not era.plan.repair:

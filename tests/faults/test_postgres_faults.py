@@ -3,6 +3,7 @@ lost or doubled, lenient runs wait, strict ones give up."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from commands import copying
 from copying import Site
 from invariants import check, partition_digests
 from servers.postgres import Database, PostgresServer, fresh_database, running_server
+from servers.proxy import CommitProxy
 
 from bronze_tui.audit.folder import resolve, verify_folder
 from bronze_tui.testing.tiny_lake import write_tiny_lake
@@ -231,4 +233,26 @@ def test_no_secret_is_told_when_the_server_goes(
     assert alerts(copy.records)
     told = json.dumps(copy.records) + (site.state / "bronze.jsonl").read_text() + said
     assert "hush" not in told
+    whole(site, clean)
+
+
+def test_every_commit_may_lose_its_answer(
+    site: Site, database: Database, clean: dict[str, str]
+) -> None:
+    """Sessions are cut around COMMIT, before or after the server did it, all through the run."""
+    proxy = CommitProxy(database.server.port)
+    turns = itertools.cycle(["after", "before", "after"])
+
+    def listen(record: dict[str, Any]) -> None:
+        if record["kind"] in ("partition_built", "partition_committed", "event_linked"):
+            proxy.cut = next(turns)
+
+    try:
+        port = f":{database.server.port}/"
+        through = database.tcp_dsn.replace(port, f":{proxy.port}/")
+        run = site.run(listen=listen, catalog__postgres_dsn=through)
+    finally:
+        proxy.close()
+    assert run.code == 0, run.finished.message
+    assert proxy.cuts >= 20
     whole(site, clean)

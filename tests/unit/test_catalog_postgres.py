@@ -263,7 +263,7 @@ def test_a_copier_whose_session_was_ended_is_fenced_by_the_next(
     other.close()
     # The other has gone since: its epoch still fences.
     with pytest.raises(LockedError, match="epoch 2, ours was 1"):
-        chain.commit(row)
+        chain.catalog.beat() if notice == "beat" else chain.commit(row)
     assert postgres.sql("select count(*) from _meta_lineage") == [(0,)]
     chain.catalog.close()
 
@@ -290,9 +290,10 @@ def test_the_lock_of_a_session_that_only_we_lost_is_taken_back(
     holder = postgres.sql("select pid from pg_locks where locktype = 'advisory'")
     database = chain.catalog.database
     assert isinstance(database, PostgresDatabase)
-    database._session = None  # as after a cut that the server has not noticed
+    unheard, database._session = database._session, None
     chain.commit(chain.row(FIRST))
     assert postgres.sql("select pid from pg_locks where locktype = 'advisory'") != holder
+    assert unheard is not None
     chain.catalog.close()
 
 
