@@ -72,6 +72,10 @@ class Catalog:
         """
         return self.database.transaction()
 
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """The connection for queries alone; nothing is kept of what is done with it."""
+        return self.database.reading()
+
     def beat(self) -> None:
         """Notice the loss of a server's session before the next commit does; never waits.
 

@@ -115,11 +115,7 @@ class Engine:
         refuse(LedgerRange.parse(partition), self._eras, building, held)
 
     def idle(self) -> None:
-        """What goes on while the committing thread waits for the catalog's server.
-
-        Raises:
-            LockedError: a lock was lost.
-        """
+        """Journal, figures and locks, also while a commit waits; may raise LockedError."""
         self._tell_control()
         self._tick()
         self._beat()
@@ -129,9 +125,7 @@ class Engine:
             self._pool.ensure()
             while self._commit_next():
                 self._tick()
-            self._tell_control()
-            self._tick()
-            self._beat()
+            self.idle()
             if self._is_over():
                 return
             with self._control.changed:

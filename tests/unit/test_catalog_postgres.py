@@ -1,11 +1,10 @@
-"""What only the PostgreSQL catalog does: connection strings, adoption, migrations, leases, lost
-sessions and lost acknowledgements."""
+"""What only the PostgreSQL catalog does: adoption, migrations, leases, lost sessions and lost
+acknowledgements."""
 
 from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,19 @@ from typing import Any
 import gocatalog
 import pytest
 from catalogs import ERA, Chain
-from servers.postgres import PASSWORD, Database
+from servers.postgres import Database
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 from servers.proxy import CommitProxy  # noqa: E402
 
 from bronze_tui.catalog import migrations  # noqa: E402
-from bronze_tui.catalog.dsn import parse  # noqa: E402
 from bronze_tui.catalog.outage import Patience  # noqa: E402
 from bronze_tui.catalog.postgres import PostgresDatabase  # noqa: E402
 from bronze_tui.catalog.store import Catalog  # noqa: E402
 from bronze_tui.domain.errors import (  # noqa: E402
     BronzeError,
     CatalogUnavailable,
-    ConfigError,
     LockedError,
     StateError,
     StoreRefused,
@@ -54,54 +51,6 @@ class Alerts(list[Alert]):
 
     def patience(self, limit: float | None = 30.0) -> Patience:
         return Patience(limit=lambda: limit, say=self.append, wait=lambda _: time.sleep(0.005))
-
-
-# Connection strings
-
-
-@pytest.mark.parametrize(
-    "dsn",
-    [
-        "postgres://user:hu@sh/x@host/db",
-        "postgres://user:hush@host:port/db",
-        "postgres://user:hush%zz@host/db",
-        "host=h password='hush",
-        "host=h password=hush nonsense=1",
-        "postgres://user:hush@[::1/db",
-        "postgres://user:1/hush@host/db",
-        "postgres://user:hu/sh@host/db",
-    ],
-)
-def test_a_malformed_string_is_refused_without_being_shown(dsn: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse(dsn)
-    assert str(caught.value).startswith("catalog.postgres_dsn: ")
-    told = "".join(traceback.format_exception(caught.value))
-    assert "hu" not in told.replace(str(Path(__file__).parents[2]), "")
-
-
-def test_the_go_copiers_connection_settings_are_understood() -> None:
-    address = parse(
-        "postgres://u:p@h:5433/db?sslmode=disable&pool_max_conns=5&search_path=a,b%20c"
-        "&statement_timeout=5000"
-    )
-    assert address.options["sslmode"] == "disable"
-    assert address.options["options"] == r"-c search_path=a,b\ c -c statement_timeout=5000"
-    assert "pool_max_conns" not in address.options
-    assert address.where == "PostgreSQL h:5433/db"
-    assert address.clean("u:p said p") == "u:*** said ***"
-
-
-def test_a_wrong_password_is_unreachable_and_not_told(postgres: Database) -> None:
-    from urllib.parse import quote
-
-    encoded = quote(PASSWORD, safe="")
-    with pytest.raises(CatalogUnavailable, match="password authentication failed") as caught:
-        PostgresDatabase(postgres.tcp_dsn.replace(encoded, encoded + "x"))
-    assert int(caught.value.exit_code) == 7
-    assert PASSWORD not in str(caught.value)
-    assert encoded not in str(caught.value)
-    PostgresDatabase(postgres.tcp_dsn).close()
 
 
 def test_a_role_without_rights_is_told_what_it_needs(postgres: Database) -> None:
