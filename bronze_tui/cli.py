@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
     "pas": ("bronze_tui.commands.pas:pas", "Deliveries of audit events; a small receiver."),
     "validate": ("bronze_tui.commands.validate:command", "Say all that is wrong with a config."),
+    "catalog": ("bronze_tui.commands.catalog:catalog", "Look at, migrate or rebuild the catalog."),
     "config": ("bronze_tui.commands.config:config", "Show the effective config; its schema."),
     "plugins": ("bronze_tui.commands.plugins:command", "List plugins and what they offer."),
     "ledger": ("bronze_tui.commands.ledger:command", "Look inside one ledger."),

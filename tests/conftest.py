@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from servers.postgres import Database, PostgresServer
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -17,3 +22,22 @@ def shared() -> Path:
     if not (path / "lake" / "pubnet").is_dir():
         pytest.skip(f"no sample ledgers at {path}: set BRONZE_SHARED to a folder that has them")
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of this process that leave it running."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    from servers.postgres import running_server
+
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[Database]:
+    """An empty database."""
+    from servers.postgres import fresh_database
+
+    with fresh_database(postgres_server) as database:
+        yield database

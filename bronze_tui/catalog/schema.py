@@ -1,13 +1,12 @@
 """Catalog tables: the Go copier's ``_meta_*`` and view, and ours (``_bronze_*``), for any engine.
 
-Times are ISO 8601 text in UTC in our tables and timestamps in the Go copier's.
+The tables of schema version 1; what came later is in ``migrations``. Times are ISO 8601 text in UTC
+in our tables and timestamps in the Go copier's.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
-
-SCHEMA_VERSION = 1
 
 metadata = sa.MetaData()
 
@@ -63,7 +62,7 @@ quality = sa.Table(
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", sa.DateTime(timezone=True), server_default=_NOW),
     sa.UniqueConstraint("dataset_id", "ledger_start", "ledger_end"),
-    sa.Index("idx_quality_failed", "dataset_id", "passed"),
+    sa.Index("idx_quality_failed", "dataset_id", "passed", postgresql_where=sa.text("NOT passed")),
 )
 
 changes = sa.Table(
@@ -79,7 +78,7 @@ changes = sa.Table(
 )
 
 COVERAGE_VIEW = """
-CREATE VIEW IF NOT EXISTS _meta_coverage AS
+CREATE VIEW _meta_coverage AS
 SELECT d.domain, d.dataset, d.version, d.era_id, d.network,
        MIN(l.ledger_start) AS min_ledger, MAX(l.ledger_end) AS max_ledger,
        COUNT(*) AS partition_count, SUM(l.row_count) AS total_rows,
@@ -149,3 +148,6 @@ leases = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("taken_at", sa.String(40), nullable=False),
 )
+
+GO_TABLES = (datasets, lineage, quality, changes)
+VERSION_1 = (*GO_TABLES, info, intents, chain, holes, leases)

@@ -62,8 +62,8 @@ def warnings(settings: Settings, given: Set[str]) -> Iterator[str]:
             yield f"{key}: ignored, partitions are immutable; a new version_label starts anew"
     if settings.eras and any(key.startswith("era.") for key in given):
         yield "era: not used, eras takes precedence"
-    if settings.catalog.postgres_dsn.get_secret_value():
-        yield "catalog.postgres_dsn: this version has only the SQLite catalog; empty it to run"
+    if settings.catalog.postgres_dsn.get_secret_value() and settings.catalog.path:
+        yield "catalog.path: not used, the catalog is in PostgreSQL"
     if settings.pas.endpoint and not settings.pas.enabled:
         yield "pas.endpoint: not used while pas.enabled is false"
     if settings.pas.endpoint.startswith("http://") and not _here(settings.pas.endpoint):

@@ -230,7 +230,7 @@ class CatalogSettings(Section):
         Key(env="CATALOG_DSN", differs="empty means the embedded SQLite catalog, not none"),
     ] = Field(
         default=SecretStr(""),
-        description="PostgreSQL connection; this version does not run with it. Empty: SQLite.",
+        description="PostgreSQL connection of the catalog; empty: SQLite in catalog.path.",
     )
     path: Annotated[PathText, OURS] = Field(
         default="", description="SQLite file; by default catalog.sqlite in checkpoint.dir."
@@ -242,7 +242,15 @@ class CatalogSettings(Section):
     )
     strict: Annotated[
         Switch, Key(env="CATALOG_STRICT", differs="a catalog dead at the start is ignored there")
-    ] = Field(default=False, description="Accepted: catalog failures always stop the run.")
+    ] = Field(
+        default=False,
+        description="End when PostgreSQL is away for max_outage; else wait as long as it takes.",
+    )
+    max_outage: Annotated[Seconds, Field(gt=0, le=86_400), OURS] = Field(
+        default=60.0,
+        description="Seconds without PostgreSQL after which a strict run, or one that ends, gives"
+        " up.",
+    )
 
 
 class PasSettings(Section):

@@ -14,6 +14,7 @@
     │       └── GapError                      an object is missing although a newer one exists
     ├── StoreError                            writing partitions
     │   ├── StoreUnavailable         exit 7   retryable
+    │   │   └── CatalogUnavailable            the catalog's server does not answer
     │   ├── StoreRefused             exit 1   permanent: disk full, read-only, no permission
     │   └── StoreConflict            exit 5   other bytes stand where ours belong
     ├── StateError                   exit 5   catalog, checkpoint, commit record or chain disagree
@@ -151,6 +152,11 @@ class StoreUnavailable(StoreError):
     retryable = True
     retry_after: float | None = None
     """Seconds that the other side asked to wait, where it did."""
+
+
+class CatalogUnavailable(StoreUnavailable):
+    """The catalog's server does not answer, or will not work now. What was being committed is
+    committed or not: whoever goes on looks first."""
 
 
 class StoreRefused(StoreError):

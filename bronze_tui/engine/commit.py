@@ -104,7 +104,7 @@ class Committer:
         begin = time.perf_counter()
         self.check_link(built.partition, built.links.first_previous_hash)
         self._check_link_after(built)
-        self._context.catalog.check_place(self.chain_key, built.partition)
+        self._check_place(built)
         record, checksum = self._create_record(built)
         row = self.link(record, checksum)
         self._say_committed(record, row, time.perf_counter() - begin, recovered=False)
@@ -141,6 +141,13 @@ class Committer:
                     todo="the source changed or forked since; compare its ledgers there with"
                     " another lake",
                 )
+
+    def _check_place(self, built: Built) -> None:
+        """Before the commit record, after which nothing could be taken back."""
+        context = self._context
+        context.catalog.check_place(
+            self.chain_key, built.partition, context.dataset_id, built.table.checksum
+        )
 
     def links(self, built: Built) -> bool:
         """Whether the partition follows the chain's ledgers, as far as they are known."""
@@ -378,7 +385,7 @@ class Committer:
                     todo="restore the announced file, or start a new version_label",
                 )
         self.check_link(built.partition, built.links.first_previous_hash)
-        self._context.catalog.check_place(self.chain_key, built.partition)
+        self._check_place(built)
         record, checksum = self._create_record(built)
         self.recover(record, checksum, event)
 

@@ -115,7 +115,7 @@ class EngineProcess:
         # Loading the compiled walker takes some tenths of a second, a first start a whole one.
         walker = threading.Thread(target=LedgerReader, name="walker", daemon=True)
         walker.start()
-        opened = Opened(settings, self._flags, self._host, stack, self._say)
+        opened = Opened(settings, self._flags, self._host, stack, self._say, self.control)
         opened.open_eras()
 
         def beat() -> None:
@@ -124,6 +124,7 @@ class EngineProcess:
             opened.beat()
 
         engine = Engine(opened.eras, opened.options, self.control, self._say, beat, opened.delivery)
+        opened.waiting.idle = engine.idle
         answers = handler(self.control, engine.status, engine.retry)
         server = ControlServer(state_dir, run_id, answers)
         socket = server.start().socket

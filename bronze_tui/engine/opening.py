@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from bronze_tui.catalog.deliveries import Deliveries
+from bronze_tui.catalog.opening import open_catalog
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
-from bronze_tui.domain.errors import ConfigError, LockedError, StoreRefused
+from bronze_tui.domain.errors import LockedError, StoreRefused
 from bronze_tui.domain.events import Alert, Coverage, EngineEvent
 from bronze_tui.domain.files import make_dirs
 from bronze_tui.domain.layout import RAW_TABLE, Layout
@@ -25,11 +26,13 @@ from bronze_tui.domain.refusal import refusal
 from bronze_tui.engine.backlog import LOCK_FILE, DeliveryPolicy
 from bronze_tui.engine.commit import Committer
 from bronze_tui.engine.context import EngineOptions, EraContext
+from bronze_tui.engine.control import RunControl
 from bronze_tui.engine.delivery import Delivery, NoDelivery
 from bronze_tui.engine.merge import merged
 from bronze_tui.engine.plan import EraPlan, next_ledger
 from bronze_tui.engine.reconcile import reconcile
 from bronze_tui.engine.schedule import EraRun
+from bronze_tui.engine.waiting import Waiting
 from bronze_tui.hooks.contracts import Emitter, LedgerSource, Store, StoreLock
 from bronze_tui.hooks.manager import PluginHost
 from bronze_tui.tables.parquet import Compression
@@ -121,7 +124,13 @@ class Opened:
     """Everything open for a run; closed by the stack it was opened on."""
 
     def __init__(
-        self, settings: Settings, flags: RunFlags, host: PluginHost, stack: ExitStack, say: Say
+        self,
+        settings: Settings,
+        flags: RunFlags,
+        host: PluginHost,
+        stack: ExitStack,
+        say: Say,
+        control: RunControl,
     ) -> None:
         self._settings = settings
         self._host = host
@@ -131,7 +140,14 @@ class Opened:
         self.options = engine_options(settings, flags)
         self._locks: list[StoreLock] = []
         self._beaten = time.monotonic()
-        refuse_unsupported(settings)
+        self._catalog: Catalog | None = None
+        self.waiting = Waiting(
+            strict=settings.catalog.strict,
+            limit=settings.catalog.max_outage,
+            control=control,
+            say=say,
+        )
+        self.waiting.idle = self.beat
         self.source = self._open_source()
         self.store = self._open_store()
         self.eras: list[EraRun] = []
@@ -149,12 +165,14 @@ class Opened:
             self._beaten = now
             for lock in self._locks:
                 lock.heartbeat()
+            if self._catalog is not None and not self.waiting.waits:
+                self._catalog.beat()
 
     def open_eras(self) -> None:
         """Lock, reconcile and plan every active era.
 
         Raises:
-            LockedError, StateError, StoreError: see reconcile.
+            LockedError, StateError, StoreError: see reconcile. CatalogUnavailable.
         """
         settings = self._settings
         owner = f"{settings.copier_id} (process {os.getpid()} on {socket.gethostname()})"
@@ -163,7 +181,7 @@ class Opened:
         for layout in layouts:
             self._lock(layout)
         self.store.clean()
-        catalog = Catalog(settings.catalog_path())
+        self._catalog = catalog = open_catalog(settings, patience=self.waiting.patience())
         self._stack.callback(catalog.close)
         emitters = self._open_emitters()
         edge: tuple[int, str] | None = None
@@ -245,23 +263,8 @@ class Opened:
         first = next(iter(plan.partitions(MAX_LEDGER)), None)
         if first is not None:
             # Before anything is built: files of a wrong cut would stop the right one.
-            catalog.check_place(era.chain_key, first)
+            catalog.check_place(era.chain_key, first, context.dataset_id)
         return EraRun(context, committer, plan)
-
-
-def refuse_unsupported(settings: Settings) -> None:
-    """Settings of the Go copier that this version cannot honour are refused, never ignored.
-
-    Raises:
-        ConfigError: PostgreSQL is asked for.
-    """
-    if settings.catalog.postgres_dsn.get_secret_value():
-        raise ConfigError(
-            [
-                "catalog.postgres_dsn: this version keeps its catalog in SQLite"
-                " (catalog.path); leave it empty"
-            ]
-        )
 
 
 def open_delivery(

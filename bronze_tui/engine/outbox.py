@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from bronze_tui.audit.canonical import recompute
 from bronze_tui.audit.event import EventRejected, parse_event
 from bronze_tui.catalog.records import ChainRow
-from bronze_tui.catalog.store import REBUILD
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import StateError
 from bronze_tui.domain.ledger import LedgerRange
@@ -115,5 +114,6 @@ def _damaged(row: ChainRow, why: str) -> StateError:
     return StateError(
         f"the catalog's event {row.seq} of {row.chain_key} is damaged ({why})",
         where=f"catalog, partition {row.partition}",
-        todo=REBUILD,
+        todo="run 'bronze catalog rebuild --replace': it is made again from commit records and"
+        " audit events",
     )

@@ -13,7 +13,7 @@ from bronze_tui.domain.layout import RAW_TABLE, Layout
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.engine.estimate import source_bytes_left
 from bronze_tui.engine.merge import merged
-from bronze_tui.engine.opening import RunFlags, refuse_unsupported
+from bronze_tui.engine.opening import RunFlags
 from bronze_tui.engine.plan import EraPlan, next_ledger
 from bronze_tui.hooks.contracts import Store
 from bronze_tui.hooks.manager import load_plugins
@@ -86,7 +86,6 @@ def preview(loaded: Loaded, flags: RunFlags, switches: PluginSwitches) -> Previe
         BronzeError: either cannot be read.
     """
     settings = loaded.settings
-    refuse_unsupported(settings)
     host = load_plugins(
         allow=settings.plugins.allow,
         disable=(*settings.plugins.disable, *switches.disable),

@@ -7,7 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bronze_tui.domain.errors import BronzeError, LinkError, SourceDataError, SourceError
+from bronze_tui.domain.errors import (
+    BronzeError,
+    CatalogUnavailable,
+    LinkError,
+    SourceDataError,
+    SourceError,
+)
 from bronze_tui.domain.events import (
     Alert,
     EngineEvent,
@@ -115,13 +121,19 @@ class Engine:
         building = [str(task.partition) for _, task, _ in self._pool.active()]
         refuse(LedgerRange.parse(partition), self._eras, building, held)
 
+    def idle(self) -> None:
+        """Journal, figures and locks, also while a commit waits; may raise LockedError."""
+        self._tell_control()
+        self._tick()
+        self._beat()
+
     def _loop(self) -> None:
         while True:
             self._delivery.check()
             self._pool.ensure()
             while self._has_room() and self._commit_next():
                 self._tick()
-            self._look_around()
+            self.idle()
             if self._is_over():
                 return
             with self._control.changed:
@@ -129,11 +141,6 @@ class Engine:
                 if gated or self._schedule.next_commit not in self._schedule.outcomes:
                     self._control.changed.wait(_GATE if gated else _TICK)
             self._look_at_tip()
-
-    def _look_around(self) -> None:
-        self._tell_control()
-        self._tick()
-        self._beat()
 
     def _has_room(self) -> bool:
         """Whether the outbox lets another event in; what was asked to end commits what it has."""
@@ -258,7 +265,11 @@ class Engine:
                 halts=not skip,
             )
         )
-        era.context.catalog.note_failure(era.context.dataset_id, task.partition, str(error))
+        try:
+            era.context.catalog.note_failure(era.context.dataset_id, task.partition, str(error))
+        except CatalogUnavailable:
+            if skip:
+                raise
         if not skip:
             raise error
         if not era.plan.repair:
@@ -340,7 +351,7 @@ class Engine:
     def _end_delivery(self) -> None:
         """Let waiting events go out as long as they do."""
         try:
-            self._delivery.finish(self._look_around, self._control)
+            self._delivery.finish(self.idle, self._control)
         except BronzeError as error:
             if self._halted_by is None:
                 self._halted_by = error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bronze_tui.catalog.deliveries import Backlog, Deliveries
+from bronze_tui.catalog.opening import read_catalog
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
 from bronze_tui.domain.checkpoint import Checkpoint
@@ -62,10 +63,9 @@ def survey(settings: Settings) -> Survey:
     """Read the state; writes nothing.
 
     Raises:
-        StateError: the catalog is damaged.
+        StateError: the catalog is damaged. CatalogUnavailable: it does not answer.
     """
-    state_dir, path = settings.state_dir(), settings.catalog_path()
-    catalog = Catalog(path, read_only=True) if path.exists() else None
+    state_dir, catalog = settings.state_dir(), read_catalog(settings)
     try:
         chains = [_chain(era, catalog, state_dir) for era in settings.active()]
         if catalog is not None and settings.pas.enabled and settings.pas.endpoint:

@@ -145,14 +145,23 @@ class RunMetrics:
 
     def _failed(self, record: dict[str, Any]) -> None:
         self._failures.labels(*_labels(record)).inc()
-        name = "storage" if record["error_type"].startswith("Store") else "source"
+        kind = record["error_type"]
+        name = "metadata" if kind == "CatalogUnavailable" else "source"
+        if kind.startswith("Store"):
+            name = "storage"
         self._errors[name].inc()
 
     def _retried(self, record: dict[str, Any]) -> None:  # noqa: ARG002
         self._retries.inc()
 
     def _alert(self, record: dict[str, Any]) -> None:
-        names = {"audit": "pas", "delivery": "pas", "checkpoint": "metadata", "source": "source"}
+        names = {
+            "audit": "pas",
+            "catalog": "metadata",
+            "checkpoint": "metadata",
+            "delivery": "pas",
+            "source": "source",
+        }
         name = names.get(record["component"])
         if name is not None and record["level"] != "info":
             self._errors[name].inc()

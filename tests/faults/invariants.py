@@ -273,6 +273,9 @@ class _Check:
 
 def read_catalog(site: Site, say: Any) -> Catalog:
     """The catalog's rows as the next start would find them: read from a copy, rolled back."""
+    dsn = site.settings.get("catalog.postgres_dsn")
+    if dsn:
+        return _read_postgres(dsn)
     with _copied_catalog(site.state) as path:
         if path is None:
             return Catalog([], [], [])
@@ -286,6 +289,19 @@ def read_catalog(site: Site, say: Any) -> Catalog:
                 _rows(connection, "_bronze_chain", "seq"),
                 _rows(connection, "_bronze_intents", "ledger_start"),
             )
+
+
+def _read_postgres(dsn: str) -> Catalog:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    with psycopg.connect(dsn, row_factory=dict_row) as session:
+        queries = (
+            "SELECT * FROM _meta_lineage ORDER BY ledger_start",
+            "SELECT * FROM _bronze_chain ORDER BY seq",
+            "SELECT * FROM _bronze_intents ORDER BY ledger_start",
+        )
+        return Catalog(*(session.execute(query).fetchall() for query in queries))
 
 
 @contextmanager

@@ -38,16 +38,16 @@ def skips_what_has_a_file() -> None:
 
 def splits_the_transaction() -> None:
     """Lineage and chain in two transactions."""
-    from bronze_tui.catalog.store import Catalog
+    from bronze_tui.catalog import lineage
 
-    real = Catalog._set_quality
+    real = lineage.set_quality
 
     def committing(c: Any, *args: Any) -> None:
         c.commit()
         c.exec_driver_sql("BEGIN IMMEDIATE")
         real(c, *args)
 
-    Catalog._set_quality = staticmethod(committing)  # type: ignore[method-assign]
+    lineage.set_quality = committing
 
 
 def makes_events_anew() -> None:

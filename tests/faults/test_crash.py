@@ -251,7 +251,7 @@ def test_the_catalog_waits_for_the_disk(site: Site) -> None:
     site.state.mkdir(parents=True)
     catalog = Catalog(site.state / "catalog.sqlite")
     try:
-        run = catalog._connection.exec_driver_sql
+        run = catalog.database.connection.exec_driver_sql
         assert run("PRAGMA synchronous").scalar() == 3
         assert run("PRAGMA journal_mode").scalar() == "delete"
     finally:

@@ -1,86 +1,75 @@
-"""The catalog's rules: one child per event, no overlap, no undeclared gap, fencing, damage."""
+"""The catalog's rules in both databases: one child per event, no overlap, no undeclared gap,
+fencing; and damage of the file."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from catalogs import ERA, Chain
 
-from bronze_tui.catalog.records import ChainRow, Origin
+from bronze_tui.catalog.database import Database
 from bronze_tui.catalog.store import Catalog
-from bronze_tui.domain.era import Era
 from bronze_tui.domain.errors import LockedError, StateError, StoreRefused
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.domain.partition import CommitRecord, Links, Producer, TableFile
 
-ERA = Era("net", "era", "v1", 2, None, 10)
-PRODUCER = Producer("bronze-tui", "v0", "unknown")
-ORIGIN = Origin("local", "file:///lake", "file:///x", "x", "bronze-tui@v0", "unknown")
+Sql = Callable[[str], list[tuple[Any, ...]]]
 
 
-class Chain:
-    """A catalog with one chain and its writer."""
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Path | Database]:
+    """Opens the place of one catalog, again and again."""
+    if request.param == "sqlite":
+        return lambda: tmp_path / "catalog.sqlite"
+    database = request.getfixturevalue("postgres")
+    from bronze_tui.catalog.postgres import PostgresDatabase
 
-    def __init__(self, path: Path) -> None:
-        self.catalog = Catalog(path)
-        self.dataset = self.catalog.register(ERA, "ledgers_lcm_raw", "hash")
-        self.epoch = self.catalog.take_lease(ERA.chain_key, "me")
-
-    def row(self, partition: LedgerRange) -> ChainRow:
-        head = self.catalog.head(ERA.chain_key)
-        seq = 0 if head is None else head.seq + 1
-        return ChainRow(
-            chain_key=ERA.chain_key,
-            seq=seq,
-            partition=partition,
-            prev_event_hash="" if head is None else head.event_hash,
-            event_hash=f"sha256:{seq}",
-            event=b"event",
-            first_previous_hash="00",
-            last_ledger_hash="11",
-            content_hash="sha256:c",
-            checksum=f"sha256:{partition}",
-            commit_sha256="sha256:r",
-            filed=False,
-        )
-
-    def commit(self, row: ChainRow) -> None:
-        table = TableFile("ledgers_lcm_raw", "f", row.checksum, len(row.partition), 1)
-        record = CommitRecord(
-            ERA, row.partition, (table,), (), Links("00", "11"), PRODUCER, "t", "w", self.epoch
-        )
-        self.catalog.commit(self.dataset, record, row, ORIGIN, self.epoch)
+    return lambda: PostgresDatabase(database.dsn)
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
-    made = Chain(tmp_path / "catalog.sqlite")
+def chain(place: Callable[[], Path | Database]) -> Iterator[Chain]:
+    made = Chain(place())
     yield made
     made.catalog.close()
 
 
-def test_commit_writes_lineage_quality_and_chain_together(chain: Chain, tmp_path: Path) -> None:
+@pytest.fixture
+def sql(place: Callable[[], Path | Database], request: pytest.FixtureRequest) -> Sql:
+    """Runs one statement past our code."""
+    found = place()
+    if not isinstance(found, Path):
+        found.close()
+        return request.getfixturevalue("postgres").sql  # type: ignore[no-any-return]
+
+    def run(text: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(found)) as db, db:
+            return db.execute(text).fetchall()
+
+    return run
+
+
+def test_commit_writes_lineage_quality_and_chain_together(chain: Chain, sql: Sql) -> None:
     chain.commit(chain.row(LedgerRange(2, 11)))
     chain.commit(chain.row(LedgerRange(12, 21)))
     rows = chain.catalog.rows(ERA.chain_key)
     assert [str(r.partition) for r in rows] == ["2-11", "12-21"]
-    with sqlite3.connect(tmp_path / "catalog.sqlite") as db:
-        assert db.execute("select count(*) from _meta_lineage").fetchone() == (2,)
-        assert db.execute("select passed from _meta_quality").fetchall() == [(1,), (1,)]
-        coverage = db.execute("select partition_count, total_rows from _meta_coverage").fetchall()
-        assert coverage == [(2, 20)]
+    assert sql("select count(*) from _meta_lineage") == [(2,)]
+    assert sql("select passed from _meta_quality") == [(1,), (1,)]
+    assert sql("select partition_count, total_rows from _meta_coverage") == [(2, 20)]
 
 
-def test_a_refused_row_leaves_nothing(chain: Chain, tmp_path: Path) -> None:
+def test_a_refused_row_leaves_nothing(chain: Chain, sql: Sql) -> None:
     chain.commit(chain.row(LedgerRange(2, 11)))
     row = replace(chain.row(LedgerRange(12, 21)), event_hash="sha256:0")
     with pytest.raises(StateError):
         chain.commit(row)
-    with sqlite3.connect(tmp_path / "catalog.sqlite") as db:
-        assert db.execute("select count(*) from _meta_lineage").fetchone() == (1,)
+    assert sql("select count(*) from _meta_lineage") == [(1,)]
     chain.commit(chain.row(LedgerRange(12, 21)))
 
 
@@ -111,12 +100,80 @@ def test_behind_and_into_a_declared_hole(chain: Chain) -> None:
         chain.commit(chain.row(LedgerRange(42, 51)))
 
 
-def test_a_later_owner_fences_the_earlier(chain: Chain, tmp_path: Path) -> None:
-    other = Catalog(tmp_path / "catalog.sqlite")
-    assert other.take_lease(ERA.chain_key, "other") == chain.epoch + 1
-    other.close()
+def test_a_later_owner_fences_the_earlier(chain: Chain, sql: Sql) -> None:
+    sql("update _bronze_leases set epoch = epoch + 1, owner = 'other'")
     with pytest.raises(LockedError, match="epoch 2, ours was 1"):
         chain.commit(chain.row(LedgerRange(2, 11)))
+
+
+def test_every_owner_has_an_epoch_of_its_own(place: Callable[[], Path | Database]) -> None:
+    for epoch in (1, 2, 3):
+        owner = Chain(place())
+        assert owner.epoch == epoch
+        found = owner.catalog.owner_of(ERA.chain_key)
+        assert found is not None
+        assert found[:2] == (epoch, "me")
+        owner.catalog.close()
+
+
+_COLUMNS = (
+    "chain_key, seq, ledger_start, ledger_end, prev_event_hash, event_hash, event,"
+    " first_previous_hash, last_ledger_hash, content_hash, checksum, commit_sha256, filed,"
+    " delivered, created_at"
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seq": "seq"},
+        {"prev_event_hash": "prev_event_hash"},
+        {"event_hash": "event_hash"},
+        {"ledger_start": "ledger_start"},
+        {"ledger_end": "ledger_end"},
+    ],
+    ids=lambda changed: f"same_{next(iter(changed))}",
+)
+def test_the_database_itself_forbids_a_fork(
+    chain: Chain, sql: Sql, changed: dict[str, str]
+) -> None:
+    """A writer that knows nothing of our rules runs into them."""
+    chain.commit(chain.row(LedgerRange(2, 11)))
+    chain.commit(chain.row(LedgerRange(12, 21)))
+    other = {
+        "seq": "seq + 7",
+        "prev_event_hash": "'x'",
+        "event_hash": "'y'",
+        "ledger_start": "ledger_start + 50",
+        "ledger_end": "ledger_end + 50",
+        **changed,
+    }
+    values = ", ".join(other.get(name, name) for name in _COLUMNS.split(", "))
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        sql(
+            f"insert into _bronze_chain ({_COLUMNS}) select {values} from _bronze_chain"
+            " where seq = 1"
+        )
+    assert sql("select count(*) from _bronze_chain") == [(2,)]
+
+
+@pytest.mark.parametrize(("start", "end"), [(2, 3), (11, 30), (1, 40), (5, 6), (2, 12)])
+def test_the_database_itself_forbids_overlapping_lineage(
+    chain: Chain, sql: Sql, start: int, end: int
+) -> None:
+    chain.commit(chain.row(LedgerRange(2, 11)))
+    copy = (
+        "insert into _meta_lineage (dataset_id, ledger_start, ledger_end, row_count, byte_size,"
+        " checksum, storage_path, producer_version) select {}, {}, {}, row_count, byte_size,"
+        " checksum, storage_path, producer_version from _meta_lineage where ledger_start = 2"
+    )
+    with pytest.raises(Exception, match="overlap"):
+        sql(copy.format("dataset_id", start, end))
+    sql(copy.format("dataset_id", 100, 110))
+    with pytest.raises(Exception, match="overlap"):
+        sql(f"update _meta_lineage set ledger_start = {start} where ledger_start = 100")
+    other = chain.catalog.register(replace(ERA, era_id="other"), "ledgers_lcm_raw", "hash")
+    sql(copy.format(other, start, end))
 
 
 def test_an_intent_is_kept_until_its_writer_changes(chain: Chain) -> None:

@@ -151,16 +151,9 @@ def test_warnings_of_keys_without_effect() -> None:
     ]
 
 
-def test_what_this_version_cannot_do_is_warned_of() -> None:
-    lines = warned(
-        set(),
-        catalog={"postgres_dsn": "postgres://u:hush@h/d"},
-        pas={"enabled": True, "endpoint": "https://h/e"},
-    )
-    assert [line.partition(": this version")[0] for line in lines] == [
-        "catalog.postgres_dsn",
-    ]
-    assert "hush" not in "".join(lines)
+def test_a_file_beside_postgres_is_not_used() -> None:
+    lines = warned(set(), catalog={"postgres_dsn": "postgres://u:hush@h/d", "path": "/c.sqlite"})
+    assert lines == ["catalog.path: not used, the catalog is in PostgreSQL"]
 
 
 @pytest.mark.parametrize(
