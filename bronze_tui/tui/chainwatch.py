@@ -150,6 +150,9 @@ class ChainWatch:
             return None
         finally:
             self.close()
+            if self._child is not None:
+                # Its pipes close with its end; after the loop's they would complain.
+                await self._child.wait()
 
 
 Verify = Callable[[], Awaitable[str | None]]

@@ -291,6 +291,7 @@ def test_all_sizes_and_back(canned: Canned) -> None:
     async def look(pilot: Pilot[Any]) -> None:
         app = pilot.app
         assert isinstance(app, BronzeApp)
+        await posed(pilot)
         begin = text_of(app)
         for size in [(100, 30), (80, 24), (60, 20), (40, 10), (200, 60), (61, 70), (180, 18)]:
             await pilot.resize_terminal(*size)

@@ -150,7 +150,8 @@ class LineList(ScrollView, can_focus=True):
         self._fit()
         self.refresh()
         if self.count:
-            self.call_after_refresh(self.move_to, self.cursor)
+            # Where the cursor is by then: it may follow new rows meanwhile.
+            self.call_after_refresh(lambda: self.move_to(self.cursor))
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
