@@ -21,25 +21,7 @@ from bronze_tui.domain.ledger import LedgerRange
 
 WAITING, PARKED, SKIPPED, DELIVERED = "waiting", "parked", "skipped", "delivered"
 
-table = sa.Table(
-    "_bronze_deliveries",
-    s.metadata,
-    sa.Column("chain_key", sa.Text, primary_key=True),
-    sa.Column("seq", sa.BigInteger, primary_key=True),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("decided_by", sa.Text, nullable=False),
-    sa.Column("told", sa.Boolean, nullable=False),
-    sa.Column("updated_at", sa.String(40), nullable=False),
-)
-_undelivered = sa.Index(
-    "idx_bronze_chain_undelivered",
-    s.chain.c.chain_key,
-    s.chain.c.seq,
-    sqlite_where=~s.chain.c.delivered,
-    postgresql_where=~s.chain.c.delivered,
-)
-"""What waits is found without walking what was delivered."""
+table = s.deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +68,23 @@ class Backlog:
 class Deliveries:
     """The deliveries of an open catalog; thread-safe as the catalog is, and raises what it does.
 
+    What the deliverer itself notes is repeated when the connection is lost, since noting it twice
+    is the same; what a person decides is not, and says so.
+
     Args:
-        read_only: the catalog was opened so; a table that is not there yet holds nothing.
+        read_only: the catalog was opened so; an older one without the table holds nothing there.
     """
 
     def __init__(self, catalog: Catalog, *, read_only: bool = False) -> None:
         self._catalog = catalog
-        self._exists = True
-        if read_only:
-            with catalog.reading() as c:
-                self._exists = bool(sa.inspect(c).has_table(table.name))
-            return
-        with catalog.transaction() as c:
-            table.create(c, checkfirst=True)
-            if _undelivered.name not in {
-                i["name"] for i in sa.inspect(c).get_indexes("_bronze_chain")
-            }:
-                _undelivered.create(c)
+        self._exists = not read_only or catalog.database.read(
+            lambda c: bool(sa.inspect(c).has_table(table.name))
+        )
 
     def next(self, chain_key: str) -> Queued | None:
         """The first event of the chain that is neither delivered nor skipped."""
-        with self._catalog.reading() as c:
-            row = (
-                c.execute(self._open(chain_key).order_by(s.chain.c.seq).limit(1)).mappings().first()
-            )
+        query = self._open(chain_key).order_by(s.chain.c.seq).limit(1)
+        row = self._catalog.database.read(lambda c: c.execute(query).mappings().first())
         if row is None:
             return None
         parked = row["state"] == PARKED
@@ -117,7 +92,8 @@ class Deliveries:
 
     def mark_delivered(self, chain_key: str, seq: int) -> None:
         """Note the endpoint's acknowledgement, whatever was decided in between."""
-        with self._catalog.transaction() as c:
+
+        def work(c: sa.Connection, tried: int) -> None:  # noqa: ARG001
             c.execute(
                 sa.update(s.chain).where(*_at(s.chain, chain_key, seq)).values(delivered=True)
             )
@@ -127,11 +103,16 @@ class Deliveries:
                 .values(state=DELIVERED, updated_at=_now())
             )
 
+        self._catalog.database.write(work)
+
     def park(self, chain_key: str, seq: int, reason: str) -> None:
         """Stop the chain at this event until a person decides; a skip made meanwhile stands."""
-        with self._catalog.transaction() as c:
+
+        def work(c: sa.Connection, tried: int) -> None:  # noqa: ARG001
             if self._state(c, chain_key, seq) != SKIPPED:
                 self._put(c, chain_key, seq, PARKED, reason, "", told=True)
+
+        self._catalog.database.write(work)
 
     def retry(self, chain_key: str, by: str) -> int | None:
         """Let the chain's parked event be tried again; its number, None when none is parked."""
@@ -188,21 +169,27 @@ class Deliveries:
     def take_untold(self, chain_key: str) -> list[Decision]:
         """Decisions that no journal has yet; the next call does not give them again."""
         query = sa.select(table).where(table.c.chain_key == chain_key, ~table.c.told)
-        with self._catalog.reading() as c:
-            found = [_decision(r) for r in c.execute(query.order_by(table.c.seq)).mappings()]
+        ordered = query.order_by(table.c.seq)
+        found = self._catalog.database.read(
+            lambda c: [_decision(r) for r in c.execute(ordered).mappings()]
+        )
+
+        def work(c: sa.Connection, tried: int) -> None:  # noqa: ARG001
+            for each in found:
+                where = _at(table, chain_key, each.seq)
+                c.execute(sa.update(table).where(*where).values(told=True))
+
         if found:
-            with self._catalog.transaction() as c:
-                for each in found:
-                    where = _at(table, chain_key, each.seq)
-                    c.execute(sa.update(table).where(*where).values(told=True))
+            self._catalog.database.write(work)
         return found
 
     def waiting(self, chain_key: str) -> tuple[int, str]:
         """How many events wait, and since when the first does (ISO 8601, empty when none)."""
         open_ = self._open(chain_key).subquery()
         query = sa.select(sa.func.count(), sa.func.min(open_.c.created_at))
-        with self._catalog.reading() as c:
-            count, oldest = c.execute(query.select_from(open_)).one()
+        count, oldest = self._catalog.database.read(
+            lambda c: c.execute(query.select_from(open_)).one()
+        )
         return int(count), str(oldest or "")
 
     def backlog(self, chain_key: str) -> Backlog:

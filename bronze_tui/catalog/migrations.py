@@ -60,9 +60,15 @@ def _forbid_overlap(c: sa.Connection, database: Database) -> None:
     c.exec_driver_sql(_NO_OVERLAP_TRIGGER.format(event="UPDATE", but=" AND id <> NEW.id"))
 
 
+def _make_deliveries(c: sa.Connection, database: Database) -> None:  # noqa: ARG001
+    s.deliveries.create(c, checkfirst=True)
+    s.undelivered.create(c, checkfirst=True)
+
+
 STEPS: tuple[Step, ...] = (
     Step(1, "tables of the Go copier where they lack, and ours", _make_tables),
     Step(2, "lineage ranges of one dataset cannot overlap", _forbid_overlap),
+    Step(3, "delivery of audit events: what is parked, what was decided", _make_deliveries),
 )
 LATEST = STEPS[-1].version
 

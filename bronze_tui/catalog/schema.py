@@ -149,5 +149,27 @@ leases = sa.Table(
     sa.Column("taken_at", sa.String(40), nullable=False),
 )
 
+deliveries = sa.Table(
+    "_bronze_deliveries",
+    metadata,
+    sa.Column("chain_key", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("updated_at", sa.String(40), nullable=False),
+)
+"""Only the events whose delivery needed more than an acknowledgement."""
+
 GO_TABLES = (datasets, lineage, quality, changes)
 VERSION_1 = (*GO_TABLES, info, intents, chain, holes, leases)
+
+undelivered = sa.Index(
+    "idx_bronze_chain_undelivered",
+    chain.c.chain_key,
+    chain.c.seq,
+    sqlite_where=~chain.c.delivered,
+    postgresql_where=~chain.c.delivered,
+)
+"""What waits is found without walking what was delivered."""

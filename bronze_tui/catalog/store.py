@@ -212,7 +212,7 @@ class Catalog:
         """Remove all that is said of a chain's partitions, before they are made again."""
 
         def work(c: sa.Connection, tried: int) -> None:  # noqa: ARG001
-            for table in (s.chain, s.intents, s.holes):
+            for table in (s.chain, s.intents, s.holes, s.deliveries):
                 c.execute(sa.delete(table).where(table.c.chain_key == chain_key))
             for table in (s.lineage, s.quality):
                 c.execute(sa.delete(table).where(table.c.dataset_id == dataset_id))

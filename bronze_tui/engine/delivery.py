@@ -19,6 +19,7 @@ from bronze_tui.domain.errors import (
     BronzeError,
     PluginError,
     StateError,
+    Stopped,
     StoreRefused,
 )
 from bronze_tui.domain.events import Alert, EngineEvent, EventDelivered, OutboxFigures
@@ -210,6 +211,9 @@ class Delivery:
                 self._tell()
             self._count("idle")
             return LOOK_EVERY, True
+        except Stopped:
+            # The run ends while the catalog's server is away; what waits goes out at the next.
+            return LOOK_EVERY, False
         except BronzeError as error:
             # Of the endpoint; or of the catalog, which the sequencer meets too.
             return self._failed(error), False

@@ -49,6 +49,7 @@ def path(tmp_path: Path) -> Path:
     with sqlite3.connect(file) as raw:
         raw.execute("drop table if exists _bronze_deliveries")
         raw.execute("drop index if exists idx_bronze_chain_undelivered")
+        raw.execute("update _bronze_info set value = '2' where key = 'schema_version'")
     raw.close()
     return file
 
