@@ -6,6 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from servers.fixtures import (  # noqa: F401
+    azure_container,
+    azurite,
+    fake_gcs,
+    gcs_bucket,
+    own_seaweed,
+    s3_bucket,
+    seaweed,
+    web,
+)
 
 REPO = Path(__file__).resolve().parent.parent
 
