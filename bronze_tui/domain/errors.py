@@ -4,7 +4,8 @@
     ├── UsageError                   exit 2   wrong command line
     │   └── ConfigError              exit 2   wrong configuration (may carry many problems)
     ├── SourceError                           reading ledgers
-    │   ├── SourceUnavailable        exit 7   retryable: time-outs, throttling, refused connections
+    │   ├── SourceUnavailable        exit 7   retryable: time-outs, refused connections
+    │   │   └── SourceThrottled               the source asks to slow down
     │   ├── SourceDenied             exit 7   permanent: permissions, credentials, unreadable file
     │   └── SourceDataError          exit 5   permanent: the bytes are wrong
     │       ├── FrameError                    zstd frame broken, bomb, trailing bytes
@@ -14,6 +15,7 @@
     │       └── GapError                      an object is missing although a newer one exists
     ├── StoreError                            writing partitions
     │   ├── StoreUnavailable         exit 7   retryable
+    │   │   └── StoreThrottled                the store asks to slow down
     │   ├── StoreRefused             exit 1   permanent: disk full, read-only, no permission
     │   └── StoreConflict            exit 5   other bytes stand where ours belong
     ├── StateError                   exit 5   catalog, checkpoint, commit record or chain disagree
@@ -99,6 +101,10 @@ class SourceUnavailable(SourceError):
     retryable = True
 
 
+class SourceThrottled(SourceUnavailable):
+    """The source asks to slow down (429, 503)."""
+
+
 class SourceDenied(SourceError):
     """The source refuses us: permissions, credentials, unreadable file."""
 
@@ -149,6 +155,10 @@ class StoreUnavailable(StoreError):
 
     exit_code = Exit.UNREACHABLE
     retryable = True
+
+
+class StoreThrottled(StoreUnavailable):
+    """The store asks to slow down (429, 503)."""
 
 
 class StoreRefused(StoreError):

@@ -7,9 +7,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -99,15 +99,15 @@ class ServerProcess:
         self._process.wait()
         self._process = None
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Let it hang: connections are taken and nothing is answered."""
+    def suspend(self) -> None:
+        """Let it hang (SIGSTOP): connections are taken and nothing is answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:

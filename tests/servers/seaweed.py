@@ -53,8 +53,10 @@ class SeaweedServer:
         self._ports = ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self.port = ports["s3.port"]
         self.endpoint = f"http://{HOST}:{self.port}"
+        # Each bucket has its own volumes: without this, seven for the first object.
+        env = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
         self.process = ServerProcess(
-            self._command(weed, ports), self._folder / "weed.log", self._answers
+            self._command(weed, ports), self._folder / "weed.log", self._answers, env
         )
 
     @classmethod
@@ -149,11 +151,12 @@ class SeaweedServer:
             "-filer",
             "-s3",
             *(f"-{name}={port}" for name, port in ports.items()),
+            "-s3.autoCreateBucket=false",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             f"-s3.config={identities}",
             "-master.volumeSizeLimitMB=256",
-            "-volume.max=40",
+            "-volume.max=2000",
             "-master.telemetry=false",
             # A restarted master would wait ten seconds for others to vote.
             "-master.electionTimeout=500ms",
