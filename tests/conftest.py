@@ -13,6 +13,7 @@ from servers.fixtures import (  # noqa: F401
     gcs_bucket,
     own_seaweed,
     s3_bucket,
+    s3_folder,
     seaweed,
     web,
 )

@@ -123,7 +123,7 @@ class EngineProcess:
                 raise self._plugin_error
             opened.beat()
 
-        engine = Engine(opened.eras, opened.options, self.control, self._say, beat)
+        engine = Engine(opened.eras, opened.options, self.control, self._say, beat, opened.traffic)
         answers = handler(self.control, engine.status, engine.retry)
         server = ControlServer(state_dir, run_id, answers)
         socket = server.start().socket

@@ -27,6 +27,7 @@ _MESSAGES = {
     "partition_quarantined": ("error", "partition declared a hole"),
     "event_linked": ("debug", "event linked"),
     "stage_figures": ("debug", "stage figures"),
+    "requests": ("debug", "requests"),
     "throughput": ("debug", "throughput"),
     "state_changed": ("info", "state changed"),
 }

@@ -79,6 +79,8 @@ class RunView:
         self.partitions_failed = 0
         self.ledgers_committed = 0
         self.parquet_bytes = 0
+        self.requests: dict[str, Record] = {}
+        """The last totals of requests, by role: source, store."""
 
     # Applying.
 
@@ -223,6 +225,10 @@ class RunView:
                 stage.last_active = self.time
         self.retries = max(self.retries, retries)
 
+    def _requests(self, r: Record) -> None:
+        if r["role"] in ("source", "store"):
+            self.requests[r["role"]] = r
+
     def _throughput(self, r: Record) -> None:
         state = r["state"]
         sample = RateSample(
@@ -322,6 +328,7 @@ _STEPS: dict[str, Callable[[RunView, Record], None]] = {
     "partition_quarantined": RunView._partition_quarantined,
     "event_linked": RunView._event_linked,
     "stage_figures": RunView._stage_figures,
+    "requests": RunView._requests,
     "throughput": RunView._throughput,
     "alert": RunView._alert,
     "state_changed": RunView._state_changed,

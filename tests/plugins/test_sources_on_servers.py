@@ -40,14 +40,19 @@ def s3_options(server: SeaweedServer, url: str, **changes: Any) -> SourceOptions
 
 
 class TestS3Lake(SourceContract):
-    @pytest.fixture
-    def source(self, seaweed: SeaweedServer, s3_bucket: str, lake: TinyLake) -> LedgerSource:
-        seaweed.upload(lake.root, s3_bucket, "ledgers")
-        return open_lake(s3_options(seaweed, f"s3://{s3_bucket}/ledgers"))
+    @pytest.fixture(scope="class")
+    def bucket(self, seaweed: SeaweedServer, lake: TinyLake) -> str:
+        bucket = seaweed.make_bucket()
+        seaweed.upload(lake.root, bucket, "ledgers")
+        return bucket
 
     @pytest.fixture
-    def empty_source(self, seaweed: SeaweedServer, s3_bucket: str) -> LedgerSource:
-        return open_lake(s3_options(seaweed, f"s3://{s3_bucket}/none", **LAYOUT))
+    def source(self, seaweed: SeaweedServer, bucket: str) -> LedgerSource:
+        return open_lake(s3_options(seaweed, f"s3://{bucket}/ledgers"))
+
+    @pytest.fixture
+    def empty_source(self, seaweed: SeaweedServer, bucket: str) -> LedgerSource:
+        return open_lake(s3_options(seaweed, f"s3://{bucket}/none", **LAYOUT))
 
 
 class TestGcsLake(SourceContract):

@@ -52,8 +52,8 @@ class TestS3(StoreContract):
     racers = 5
 
     @pytest.fixture
-    def store(self, seaweed: SeaweedServer, s3_bucket: str, tmp_path: Path) -> Store:
-        return open_object(s3_options(seaweed, f"s3://{s3_bucket}/lake", tmp_path / "staging"))
+    def store(self, seaweed: SeaweedServer, s3_folder: str, tmp_path: Path) -> Store:
+        return open_object(s3_options(seaweed, f"s3://{s3_folder}", tmp_path / "staging"))
 
 
 class TestGcs(StoreContract):

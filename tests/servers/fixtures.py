@@ -5,6 +5,7 @@ A test that kills or stops the server takes ``own_seaweed``, which nobody shares
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def own_seaweed() -> Iterator[SeaweedServer]:
 def s3_bucket(seaweed: SeaweedServer) -> str:
     """A fresh bucket of the shared S3 server."""
     return seaweed.make_bucket()
+
+
+@pytest.fixture
+def s3_folder(seaweed: SeaweedServer) -> str:
+    """``bucket/prefix`` with nothing below it; cheaper than a bucket of its own."""
+    return f"{seaweed.common_bucket}/{secrets.token_hex(6)}"
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ deletion; refuses the XML PUT that obstore writes with.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ from urllib.parse import quote, urlencode
 from servers.process import HOST, ServerProcess, free_ports
 
 PROJECT = "bronze-test"
+# Read when gcsfs is imported: else it asks Google's gRPC endpoint about each bucket, for a minute.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
 def find_fake_gcs() -> str | None:

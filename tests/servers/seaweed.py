@@ -125,6 +125,11 @@ class SeaweedServer:
         self.client.create_bucket(Bucket=name)
         return name
 
+    @cached_property
+    def common_bucket(self) -> str:
+        """A bucket whose folders tests share out."""
+        return self.make_bucket()
+
     def upload(self, folder: Path, bucket: str, prefix: str) -> None:
         """Put every file of a folder into the bucket below ``prefix``."""
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
