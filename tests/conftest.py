@@ -8,6 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from servers.fixtures import (  # noqa: F401
+    azure_container,
+    azurite,
+    fake_gcs,
+    gcs_bucket,
+    own_seaweed,
+    s3_bucket,
+    s3_folder,
+    seaweed,
+    web,
+)
 
 if TYPE_CHECKING:
     from servers.postgres import Database, PostgresServer

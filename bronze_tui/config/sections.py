@@ -344,6 +344,9 @@ class PerfSettings(Section):
     fetchers: Annotated[Whole, Field(ge=0, le=1024), OURS] = Field(
         default=0, description="Objects read at the same time; 0: chosen for the source."
     )
+    max_requests_per_second: Annotated[Whole, Field(ge=0, le=1_000_000), OURS] = Field(
+        default=0, description="Requests to a remote source and store together; 0: no limit."
+    )
 
 
 def _level(value: object) -> object:

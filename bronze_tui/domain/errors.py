@@ -4,7 +4,8 @@
     ├── UsageError                   exit 2   wrong command line
     │   └── ConfigError              exit 2   wrong configuration (may carry many problems)
     ├── SourceError                           reading ledgers
-    │   ├── SourceUnavailable        exit 7   retryable: time-outs, throttling, refused connections
+    │   ├── SourceUnavailable        exit 7   retryable: time-outs, refused connections
+    │   │   └── SourceThrottled               the source asks to slow down
     │   ├── SourceDenied             exit 7   permanent: permissions, credentials, unreadable file
     │   └── SourceDataError          exit 5   permanent: the bytes are wrong
     │       ├── FrameError                    zstd frame broken, bomb, trailing bytes
@@ -14,7 +15,8 @@
     │       └── GapError                      an object is missing although a newer one exists
     ├── StoreError                            writing partitions
     │   ├── StoreUnavailable         exit 7   retryable
-    │   │   └── CatalogUnavailable            the catalog's server does not answer
+    │   │   ├── CatalogUnavailable            the catalog's server does not answer
+    │   │   └── StoreThrottled                the store asks to slow down
     │   ├── StoreRefused             exit 1   permanent: disk full, read-only, no permission
     │   └── StoreConflict            exit 5   other bytes stand where ours belong
     ├── StateError                   exit 5   catalog, checkpoint, commit record or chain disagree
@@ -100,6 +102,10 @@ class SourceUnavailable(SourceError):
     retryable = True
 
 
+class SourceThrottled(SourceUnavailable):
+    """The source asks to slow down (429, 503)."""
+
+
 class SourceDenied(SourceError):
     """The source refuses us: permissions, credentials, unreadable file."""
 
@@ -157,6 +163,10 @@ class StoreUnavailable(StoreError):
 class CatalogUnavailable(StoreUnavailable):
     """The catalog's server does not answer, or will not work now. What was being committed is
     committed or not: whoever goes on looks first."""
+
+
+class StoreThrottled(StoreUnavailable):
+    """The store asks to slow down (429, 503)."""
 
 
 class StoreRefused(StoreError):

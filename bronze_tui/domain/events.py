@@ -218,6 +218,28 @@ class StageFigures(EngineEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Requests(EngineEvent):
+    """Totals of the run's requests to one remote place; bytes are those of object bodies."""
+
+    kind: ClassVar[str] = "requests"
+    role: str
+    """source or store."""
+    total: int
+    gets: int
+    puts: int
+    heads: int
+    lists: int
+    deletes: int
+    others: int
+    bytes_in: int
+    bytes_out: int
+    retries: int
+    """Requests made again after one without an answer; part of the total."""
+    throttles: int
+    """Answers that asked to slow down."""
+
+
+@dataclass(frozen=True, slots=True)
 class Throughput(EngineEvent):
     """Once a second while something moves, else every five; also the heartbeat."""
 
@@ -301,6 +323,7 @@ KINDS: dict[str, type[EngineEvent]] = {
         EventDelivered,
         OutboxFigures,
         StageFigures,
+        Requests,
         Throughput,
         Alert,
         StateChanged,

@@ -16,6 +16,7 @@ from bronze_tui.engine.context import Built
 from bronze_tui.engine.control import RunControl
 from bronze_tui.engine.memory import resident_bytes
 from bronze_tui.engine.rates import Rates, Sample, eta, limited_by, saturated
+from bronze_tui.engine.traffic import Traffic
 from bronze_tui.engine.workers import WorkerPool
 
 _QUIET = 5.0
@@ -37,7 +38,7 @@ class Totals:
 
 
 class Figures:
-    """Emits PartitionProgress, Throughput and StageFigures.
+    """Emits PartitionProgress, Throughput, StageFigures and Requests.
 
     Args:
         totals: kept by the engine; builds under way are added here.
@@ -49,11 +50,13 @@ class Figures:
         pool: WorkerPool,
         control: RunControl,
         totals: Totals,
+        traffic: Traffic | None = None,
     ) -> None:
         self._say = say
         self._pool = pool
         self._control = control
         self._totals = totals
+        self._traffic = traffic
         self._rates = Rates()
         self._last = -1e9
         self._last_said = -1e9
@@ -104,6 +107,8 @@ class Figures:
         limit = "delivery" if gated else limit
         self._say_throughput(sample, state, ledgers_left, limit)
         self._say_stages(stages, held)
+        for event in self._traffic.news() if self._traffic else ():
+            self._say(event)
 
     def _sample(self, now: float) -> Sample:
         totals = self._totals

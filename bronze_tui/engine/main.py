@@ -123,7 +123,15 @@ class EngineProcess:
                 raise self._plugin_error
             opened.beat()
 
-        engine = Engine(opened.eras, opened.options, self.control, self._say, beat, opened.delivery)
+        engine = Engine(
+            opened.eras,
+            opened.options,
+            self.control,
+            self._say,
+            beat,
+            opened.delivery,
+            opened.traffic,
+        )
         opened.waiting.idle = engine.idle
         answers = handler(self.control, engine.status, engine.retry)
         server = ControlServer(state_dir, run_id, answers)

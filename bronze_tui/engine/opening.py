@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +32,7 @@ from bronze_tui.engine.merge import merged
 from bronze_tui.engine.plan import EraPlan, next_ledger
 from bronze_tui.engine.reconcile import reconcile
 from bronze_tui.engine.schedule import EraRun
+from bronze_tui.engine.traffic import Traffic
 from bronze_tui.engine.waiting import Waiting
 from bronze_tui.hooks.contracts import Emitter, LedgerSource, Store, StoreLock
 from bronze_tui.hooks.manager import PluginHost
@@ -148,6 +149,7 @@ class Opened:
             say=say,
         )
         self.waiting.idle = self.beat
+        self.traffic = Traffic(settings.perf.max_requests_per_second)
         self.source = self._open_source()
         self.store = self._open_store()
         self.eras: list[EraRun] = []
@@ -196,7 +198,8 @@ class Opened:
 
     def _open_source(self) -> LedgerSource:
         factory = self._host.source(self._settings.source.mode)
-        source: LedgerSource = factory(self._settings.source_options())
+        options = replace(self._settings.source_options(), meter=self.traffic.meter("source"))
+        source = self.traffic.source(factory(options), options.url)
         self._stack.callback(source.close)
         for note in source.describe().notes:
             self._say(Alert("warn", "source", note))
@@ -204,7 +207,8 @@ class Opened:
 
     def _open_store(self) -> Store:
         factory = self._host.store(self._settings.storage.backend)
-        store: Store = factory(self._settings.store_options())
+        options = replace(self._settings.store_options(), meter=self.traffic.meter("store"))
+        store = self.traffic.store(factory(options), options.url)
         self._stack.callback(store.close)
         return store
 

@@ -31,6 +31,7 @@ from bronze_tui.engine.holes import declare_hole
 from bronze_tui.engine.outcome import RunEnd, run_verdict
 from bronze_tui.engine.requeue import refuse
 from bronze_tui.engine.schedule import EraRun, Schedule
+from bronze_tui.engine.traffic import Traffic
 from bronze_tui.engine.workers import Outcome, Task, WorkerPool
 
 _TICK = 1.0
@@ -46,6 +47,7 @@ class Engine:
         say: takes journal events (the journal and the plugins behind it).
         beat: called about every second to keep locks alive; raises LockedError when one is lost.
         delivery: delivers audit events while the run goes on; ended with it.
+        traffic: counts the requests of source and store.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Engine:
         say: Callable[[EngineEvent], None],
         beat: Callable[[], None],
         delivery: Delivery | NoDelivery,
+        traffic: Traffic | None = None,
     ) -> None:
         self._eras = list(eras)
         self._options = options
@@ -66,7 +69,7 @@ class Engine:
         self._schedule = Schedule()
         self._pool = WorkerPool(options, control, self._take, self._done, say)
         self._totals = Totals()
-        self._figures = Figures(say, self._pool, control, self._totals)
+        self._figures = Figures(say, self._pool, control, self._totals, traffic)
         self._source = self._eras[0].context.source
         self._tip: int | None = None
         self._tip_checked: float | None = None

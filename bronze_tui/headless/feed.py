@@ -128,4 +128,6 @@ def _thing(record: Record) -> tuple[Any, ...] | None:
     kind = record.get("kind")
     if kind == "partition_progress":
         return kind, record.get("chain_key"), record.get("partition")
+    if kind == "requests":
+        return kind, record.get("role")
     return (kind,) if kind in ("throughput", "stage_figures") else None

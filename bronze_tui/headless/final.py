@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
+from bronze_tui.domain.events import Requests
 from bronze_tui.headless.plain import plain
 from bronze_tui.headless.units import count, duration, rate, size
 from bronze_tui.journal import run_figures as figures
@@ -50,6 +53,7 @@ def final_json(view: RunView, next_step: str = "") -> dict[str, Any]:
         "seconds": figures.elapsed(view),
         "ledgers_per_second": figures.overall_rate(view),
         "retries": view.retries,
+        "requests": {role: _counts(one) for role, one in sorted(view.requests.items())},
         "warnings": view.warnings,
         "errors": view.errors,
         "last_committed_ledger": figures.last_committed_ledger(view),
@@ -102,6 +106,24 @@ def _deliveries(view: RunView) -> str:
     return f"{count(view.events_delivered)} audit events; {left}"
 
 
+def _counts(requests: Mapping[str, Any]) -> dict[str, int]:
+    names = (field.name for field in fields(Requests) if field.name != "role")
+    return {name: requests.get(name, 0) for name in names}
+
+
+def _requests(requests: Mapping[str, Any]) -> str:
+    """``1 204 requests (1 200 get, 4 list), 85.1 MiB in, 3 repeated, 2 throttled``."""
+    one = _counts(requests)
+    kinds = ("get", "put", "head", "list", "delete", "other")
+    named = ", ".join(f"{count(one[f'{kind}s'])} {kind}" for kind in kinds if one[f"{kind}s"])
+    parts = [f"{count(one['total'])} requests" + (f" ({named})" if named else "")]
+    parts += [f"{size(one['bytes_in'])} in"] if one["bytes_in"] else []
+    parts += [f"{size(one['bytes_out'])} out"] if one["bytes_out"] else []
+    parts += [f"{count(one['retries'])} repeated"] if one["retries"] else []
+    parts += [f"{count(one['throttles'])} throttled"] if one["throttles"] else []
+    return ", ".join(parts)
+
+
 def _spent(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
@@ -116,6 +138,7 @@ def _rows(view: RunView) -> list[tuple[str, str]]:
         ("read", f"{size(figures.source_bytes(view))} of {started.get('source', '-')}"),
         ("ledgers", f"{size(figures.xdr_bytes(view))} of XDR, last committed {last or 'none'}"),
         ("written", f"{size(view.parquet_bytes)} to {started.get('store', '-')}"),
+        *((f"{role} I/O", _requests(one)) for role, one in sorted(view.requests.items())),
         ("head", figures.head(view) or "none"),
         ("delivered", _deliveries(view)),
         ("failed", f"{failed} partitions" if failed else ""),

@@ -29,6 +29,7 @@ _MESSAGES = {
     "event_delivered": ("debug", "event delivered"),
     "outbox_figures": ("debug", "outbox"),
     "stage_figures": ("debug", "stage figures"),
+    "requests": ("debug", "requests"),
     "throughput": ("debug", "throughput"),
     "state_changed": ("info", "state changed"),
 }

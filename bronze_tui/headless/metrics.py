@@ -37,6 +37,7 @@ class RunMetrics:
             "partition_retried": self._retried,
             "throughput": self._throughput,
             "stage_figures": self._stages,
+            "requests": self._requests,
             "alert": self._alert,
             "coverage": self._coverage,
             "event_delivered": self._delivered,
@@ -46,6 +47,7 @@ class RunMetrics:
         self._pipeline_metrics()
         self._error_metrics()
         self._delivery_metrics()
+        self._request_metrics()
 
     def __call__(self, record: dict[str, Any]) -> None:
         self._view.apply(record)
@@ -121,6 +123,21 @@ class RunMetrics:
         else:
             self._oldest.set_function(lambda: 0.0)
 
+    def _request_metrics(self) -> None:
+        self._seen: dict[tuple[str, ...], int] = {}
+        self._request_counts = self._counter(
+            "requests_total", "Requests to a remote source or store", ("role", "kind")
+        )
+        self._request_bytes = self._counter(
+            "request_bytes_total", "Bytes of object bodies", ("role", "direction")
+        )
+        self._request_retries = self._counter(
+            "request_retries_total", "Requests made again after no answer", ("role",)
+        )
+        self._request_throttles = self._counter(
+            "request_throttles_total", "Answers that asked to slow down", ("role",)
+        )
+
     def _built(self, record: dict[str, Any]) -> None:
         self._build.labels(*_labels(record)).observe(record["seconds"])
 
@@ -175,6 +192,21 @@ class RunMetrics:
     def _stages(self, record: dict[str, Any]) -> None:
         self._pending.set(record["held"])
         self._in_flight.set(record["in_flight"])
+
+    def _requests(self, record: dict[str, Any]) -> None:
+        role = str(record["role"])
+        for kind in ("get", "put", "head", "list", "delete", "other"):
+            self._raise(self._request_counts, (role, kind), record[f"{kind}s"])
+        for direction in ("in", "out"):
+            self._raise(self._request_bytes, (role, direction), record[f"bytes_{direction}"])
+        self._raise(self._request_retries, (role,), record["retries"])
+        self._raise(self._request_throttles, (role,), record["throttles"])
+
+    def _raise(self, counter: Counter, labels: tuple[str, ...], total: int) -> None:
+        """Raise a counter to a total that the journal tells."""
+        key = (counter._name, *labels)
+        counter.labels(*labels).inc(max(0, total - self._seen.get(key, 0)))
+        self._seen[key] = max(total, self._seen.get(key, 0))
 
 
 def _labels(record: dict[str, Any]) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.hooks.metering import RequestCounts, RequestMeter
 
 Codec = Literal["zstd", "none"]
 
@@ -231,6 +232,17 @@ class Emitter(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """A source or store that counts its own requests through its options' ``meter``.
+
+    The engine counts and paces the calls of one that does not say so.
+    """
+
+    def counters(self) -> RequestCounts:
+        """Requests, bytes, retries and throttles since it was opened; no I/O."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
     """The configuration's ``source`` section as a factory gets it."""
@@ -248,7 +260,9 @@ class SourceOptions:
     network_passphrase: str = ""
     """When not empty, the lake's manifest must say the same."""
     extra: tuple[tuple[str, str], ...] = ()
-    """Settings of a third-party source, as text pairs."""
+    """Settings of the source's client or of a third-party source, as text pairs."""
+    meter: RequestMeter = field(default_factory=RequestMeter, compare=False, repr=False)
+    """Told of every request, see :class:`Counted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +279,8 @@ class StoreOptions:
     path_style: bool | None = None
     anonymous: bool = False
     extra: tuple[tuple[str, str], ...] = ()
+    meter: RequestMeter = field(default_factory=RequestMeter, compare=False, repr=False)
+    """Told of every request, see :class:`Counted`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class RunView:
         self.ledgers_committed = 0
         self.parquet_bytes = 0
         self.events_delivered = 0
+        self.requests: dict[str, Record] = {}
+        """The last totals of requests, by role: source, store."""
 
     # Applying.
 
@@ -233,6 +235,10 @@ class RunView:
                 stage.last_active = self.time
         self.retries = max(self.retries, retries)
 
+    def _requests(self, r: Record) -> None:
+        if r["role"] in ("source", "store"):
+            self.requests[r["role"]] = r
+
     def _throughput(self, r: Record) -> None:
         state = r["state"]
         sample = RateSample(
@@ -334,6 +340,7 @@ _STEPS: dict[str, Callable[[RunView, Record], None]] = {
     "event_delivered": RunView._event_delivered,
     "outbox_figures": RunView._outbox_figures,
     "stage_figures": RunView._stage_figures,
+    "requests": RunView._requests,
     "throughput": RunView._throughput,
     "alert": RunView._alert,
     "state_changed": RunView._state_changed,

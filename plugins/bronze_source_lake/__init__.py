@@ -29,7 +29,7 @@ def open_lake(options: SourceOptions) -> LedgerSource:
         SourceDataError: the lake's manifest is broken or does not fit its objects.
     """
     from bronze_source_lake.objects import open_objects
-    from bronze_source_lake.source import LakeSource
+    from bronze_tui.lake.source import LakeSource
 
     return LakeSource(open_objects(options), options)
 

@@ -8,9 +8,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from bronze_source_lake.objects import MAX_OBJECT_BYTES
 from bronze_tui.domain.errors import SourceDataError, SourceDenied, SourceError, SourceUnavailable
 from bronze_tui.lake.keys import parse_folder
+from bronze_tui.lake.objects import MAX_OBJECT_BYTES
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _DENIED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP)

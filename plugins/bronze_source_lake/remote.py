@@ -15,20 +15,22 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 
-from bronze_source_lake.objects import MAX_OBJECT_BYTES, public_url
 from bronze_tui.domain.errors import (
     ConfigError,
     SourceDataError,
     SourceDenied,
     SourceError,
+    SourceThrottled,
     SourceUnavailable,
 )
 from bronze_tui.hooks.contracts import SourceOptions
+from bronze_tui.lake.objects import LIST_PAGE, MAX_OBJECT_BYTES, public_url
+from bronze_tui.remote.aws_profile import s3_credentials
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _WRONG_REGION = ("incorrectly configured region", "PermanentRedirect", "HeaderMalformed")
 _NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal", "metadata/identity")
-_PAGE = 1000
+_THROTTLING = frozenset({429, 503})
 
 
 class RemoteObjects:
@@ -68,7 +70,7 @@ class RemoteObjects:
     def list_keys(self) -> Iterator[str]:
         """See ``LakeObjects.list_keys``; stores list in lexicographic order, a page at a time."""
         try:
-            for page in obstore.list(self._store, chunk_size=_PAGE):
+            for page in obstore.list(self._store, chunk_size=LIST_PAGE):
                 for found in page:
                     yield found["path"]
         except (BaseError, OSError) as error:
@@ -123,7 +125,8 @@ def source_error(error: Exception, where: str) -> SourceError:
         )
     if 400 <= status < 500 and status not in (408, 429):
         return SourceDenied(f"request refused ({_first_line(error)})", where=where)
-    return SourceUnavailable(f"no answer ({_first_line(error)})", where=where)
+    kind = SourceThrottled if status in _THROTTLING else SourceUnavailable
+    return kind(f"no answer ({_first_line(error)})", where=where)
 
 
 def _make_store(options: SourceOptions, scheme: str, host: str, path: str) -> Any:
@@ -138,15 +141,17 @@ def _make_store(options: SourceOptions, scheme: str, host: str, path: str) -> An
             "connect_timeout": timedelta(seconds=10),
             "timeout": timedelta(seconds=60),
         },
-        # The engine retries with its own back-off and counts it; here only brief hiccups.
-        "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=20)},
+        # What had no answer is asked for again by PatientObjects, which counts it.
+        "retry_config": {"max_retries": 0},
     }
+    if options.requester_pays and scheme != "s3":
+        raise ConfigError(["source.requester_pays: only S3 knows it here"])
     if scheme in ("http", "https"):
         return HTTPStore(f"{scheme}://{host}{path}", **common)
     if options.anonymous:
         config["skip_signature"] = True
     if scheme == "s3":
-        config.update(_s3_config(options))
+        config |= s3_credentials(config | _s3_config(options)) | _s3_config(options)
         return S3Store(host, prefix=prefix, config=config, **common)
     if scheme in ("gs", "gcs"):
         if options.endpoint:

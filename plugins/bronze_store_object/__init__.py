@@ -1,8 +1,8 @@
-"""The object store: S3, GCS and Azure buckets through obstore.
+"""The object store: S3 and Azure buckets through obstore, GCS through google-cloud-storage.
 
-Registers one factory under the configuration's backend names; obstore is imported when a store
-is opened. Tested against an in-memory store and a small S3 server on this machine, not yet
-against the clouds themselves.
+Registers one factory under the configuration's backend names; the client library is imported when
+a store is opened. Tested against SeaweedFS, Azurite and fake-gcs-server, not against the clouds
+themselves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from bronze_tui.hooks.markers import hookimpl
 if TYPE_CHECKING:
     from bronze_tui.hooks.contracts import Store, StoreOptions
     from bronze_tui.hooks.specs import Register
+    from bronze_tui.remote.client import BucketClient
 
 bronze_hook_api = 1
 
@@ -25,12 +26,20 @@ def open_object(options: StoreOptions) -> Store:
     """Open the bucket that ``options.url`` names, without contacting it.
 
     Raises:
-        ConfigError: no bucket URL, or a setting the client does not know.
+        ConfigError: no bucket URL, a setting the client does not know, or a gs:// URL without
+            the google-cloud-storage package.
     """
-    from bronze_store_object.remote import make_client, public_url
-    from bronze_store_object.store import ObjectStore
+    from bronze_tui.remote.store import BucketStore
 
-    return ObjectStore(make_client(options), public_url(options.url), options.staging_dir)
+    if options.url.startswith(("gs://", "gcs://")):
+        from bronze_store_object.google import make_google_client
+
+        client: BucketClient = make_google_client(options)
+    else:
+        from bronze_store_object.remote import make_client
+
+        client = make_client(options)
+    return BucketStore(client, options.staging_dir, meter=options.meter)
 
 
 @hookimpl

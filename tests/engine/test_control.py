@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from copying import Site, digests
 
-from bronze_source_lake.source import LakeSource
 from bronze_tui.audit.folder import resolve, verify_folder
 from bronze_tui.cli import main
 from bronze_tui.domain.errors import EngineUnreachable, Exit, LockedError, UsageError
 from bronze_tui.domain.events import RunFinished
 from bronze_tui.journal.wire import call, engine_info
+from bronze_tui.lake.source import LakeSource
 
 LONG = 30.0
 

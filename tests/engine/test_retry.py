@@ -10,10 +10,10 @@ import pytest
 from copying import Site
 from test_control import Gate, Live, running
 
-from bronze_source_lake.source import LakeSource
 from bronze_tui.cli import main
 from bronze_tui.domain.errors import Exit, SourceUnavailable, UsageError
 from bronze_tui.journal.wire import call
+from bronze_tui.lake.source import LakeSource
 
 HOURS = {"perf__retry_attempts": 3, "perf__retry_backoff_ms": 3_600_000}
 """Without a retry on request these tests would not end."""

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from bronze_source_lake.source import LakeSource
+from bronze_tui.lake.source import LakeSource
 
 
 def main() -> int:

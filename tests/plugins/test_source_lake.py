@@ -21,9 +21,8 @@ from obstore.store import MemoryStore, S3Store
 import bronze_source_lake
 from bronze_source_lake import MODES, open_lake
 from bronze_source_lake.local import LocalObjects
-from bronze_source_lake.objects import MAX_OBJECT_BYTES, local_root, public_url
+from bronze_source_lake.objects import local_root
 from bronze_source_lake.remote import RemoteObjects, open_remote
-from bronze_source_lake.source import LakeSource
 from bronze_tui.domain.errors import (
     BronzeError,
     ConfigError,
@@ -36,6 +35,8 @@ from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.hooks.contracts import BatchRef, LedgerSource, SourceOptions
 from bronze_tui.lake.frames import decompress_frame
 from bronze_tui.lake.keys import LakeLayout
+from bronze_tui.lake.objects import MAX_OBJECT_BYTES, public_url
+from bronze_tui.lake.source import LakeSource
 from bronze_tui.testing.source_contract import SourceContract
 from bronze_tui.testing.tiny_lake import DEMO_PASSPHRASE, TinyLake, remove, write_tiny_lake
 
@@ -238,7 +239,7 @@ def test_tip_follows_new_objects(single: TinyLake, monkeypatch: pytest.MonkeyPat
     source = open_at(single.root)
     assert source.tip() == 12
     single.path(13).write_bytes(kept)
-    monkeypatch.setattr("bronze_source_lake.source._TIP_SECONDS", 0.0)
+    monkeypatch.setattr("bronze_tui.lake.source._TIP_SECONDS", 0.0)
     assert source.tip() == 13
 
 
@@ -460,7 +461,7 @@ def test_store_options_reach_the_store() -> None:
 
 
 def test_remote_foreign_keys_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bronze_source_lake.source._MOST_FOREIGN", 5)
+    monkeypatch.setattr("bronze_tui.lake.source._MOST_FOREIGN", 5)
     store = MemoryStore()
     for number in range(10):
         obstore.put(store, f"0{number}", b"x")

@@ -24,19 +24,20 @@ from obstore.exceptions import GenericError, NotSupportedError, PermissionDenied
 from obstore.store import LocalStore, MemoryStore
 
 from bronze_store_object import bronze_register_stores, open_object
-from bronze_store_object.clock import ATTEMPTS, Clock
-from bronze_store_object.lease import HEARTBEAT_SECONDS, SKEW_SECONDS, TTL_SECONDS
-from bronze_store_object.remote import public_url, store_error
-from bronze_store_object.store import ObjectStore
+from bronze_store_object.remote import ObstoreClient, public_url, store_error
 from bronze_tui.domain.errors import (
     ConfigError,
     LockedError,
     StoreConflict,
     StoreError,
     StoreRefused,
+    StoreThrottled,
     StoreUnavailable,
 )
 from bronze_tui.hooks.contracts import Store, StoreOptions
+from bronze_tui.remote.clock import ATTEMPTS, Clock
+from bronze_tui.remote.lease import HEARTBEAT_SECONDS, SKEW_SECONDS, TTL_SECONDS
+from bronze_tui.remote.store import BucketStore
 from bronze_tui.testing.store_contract import KEY, StoreContract, staged
 
 LOCK = "ds/_lock.json"
@@ -46,9 +47,13 @@ def quick_clock() -> Clock:
     return Clock(sleep=lambda seconds: None)
 
 
+def memory_store(staging: Path, client: Any, clock: Clock) -> BucketStore:
+    return BucketStore(ObstoreClient(client, "memory://b"), staging, clock=clock)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return ObjectStore(MemoryStore(), "memory://b", tmp_path / "staging", clock=quick_clock())
+    return memory_store(tmp_path / "staging", MemoryStore(), clock=quick_clock())
 
 
 class TestMemoryStore(StoreContract):
@@ -226,9 +231,9 @@ def lost_answer(real: Any, *args: Any, **options: Any) -> Any:
 
 def faulty(
     tmp_path: Path, faults: list[Callable[..., Any]], method: str = "put"
-) -> tuple[ObjectStore, FaultyClient]:
+) -> tuple[BucketStore, FaultyClient]:
     client = FaultyClient(MemoryStore(), method, faults)
-    return ObjectStore(client, "memory://b", tmp_path, clock=quick_clock()), client
+    return memory_store(tmp_path, client, clock=quick_clock()), client
 
 
 def test_registers_its_backends_without_obstore() -> None:
@@ -277,8 +282,9 @@ def test_store_that_never_answers_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_comparison_that_fails_is_tried_again(tmp_path: Path) -> None:
-    store, client = faulty(tmp_path, [no_answer], "get")
+    store, client = faulty(tmp_path, [], "get")
     store.create(KEY, b"x")
+    client.calls, client.faults = 0, [no_answer]
     assert store.create(KEY, b"x") == "same"
     assert client.calls == 2
 
@@ -332,7 +338,7 @@ def test_consumed_staged_file_is_reported(store: Store) -> None:
 def test_reads_what_a_local_client_holds(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/b").write_bytes(b"0123")
-    store = ObjectStore(LocalStore(tmp_path), "file:///x", tmp_path)
+    store = BucketStore(ObstoreClient(LocalStore(tmp_path), "file:///x"), tmp_path)
     assert store.get("a/b") == b"0123"
     assert store.get_range("a/b", 2, 9) == b"23"
     assert [(o.key, o.size) for o in store.list("a/")] == [("a/b", 4)]
@@ -406,7 +412,8 @@ class TestRequests:
     ("text", "kind"),
     [
         ("Server returned non-2xx status code: 500 Internal", StoreUnavailable),
-        ("Server returned non-2xx status code: 429 Too Many", StoreUnavailable),
+        ("Server returned non-2xx status code: 429 Too Many", StoreThrottled),
+        ("Server returned non-2xx status code: 503 Slow Down", StoreThrottled),
         ("Server returned non-2xx status code: 409 Conflict", StoreUnavailable),
         ("error sending request: operation timed out", StoreUnavailable),
         ("Server returned non-2xx status code: 400 Bad", StoreRefused),
@@ -475,7 +482,7 @@ class TestLease:
 
     def test_runs_out_and_is_taken(self, tmp_path: Path) -> None:
         times, client = Times(), MemoryStore()
-        stores = [ObjectStore(client, "memory://b", tmp_path, clock=times.clock()) for _ in "12"]
+        stores = [memory_store(tmp_path, client, clock=times.clock()) for _ in "12"]
         first = stores[0].lock(LOCK, "copier-one")
         times.move(TTL_SECONDS)
         with pytest.raises(LockedError, match="copier-one"):
@@ -504,7 +511,7 @@ class TestLease:
     def test_heartbeat_renews_at_most_every_interval(self, tmp_path: Path) -> None:
         times = Times()
         client = FaultyClient(MemoryStore(), "put", [])
-        lease = ObjectStore(client, "memory://b", tmp_path, clock=times.clock()).lock(LOCK, "one")
+        lease = memory_store(tmp_path, client, clock=times.clock()).lock(LOCK, "one")
         lease.heartbeat()
         assert client.calls == 1
         times.move(HEARTBEAT_SECONDS)
@@ -515,7 +522,7 @@ class TestLease:
     def test_silent_server_is_forgiven_until_the_lease_ends(self, tmp_path: Path) -> None:
         times = Times()
         client = FaultyClient(MemoryStore(), "put", [])
-        lease = ObjectStore(client, "memory://b", tmp_path, clock=times.clock()).lock(LOCK, "one")
+        lease = memory_store(tmp_path, client, clock=times.clock()).lock(LOCK, "one")
         client.faults = [no_answer] * 9
         times.move(TTL_SECONDS - 1)
         lease.heartbeat()
@@ -526,7 +533,7 @@ class TestLease:
     def test_lost_answers_are_still_ours(self, tmp_path: Path) -> None:
         times = Times()
         client = FaultyClient(MemoryStore(), "put", [lost_answer])
-        store = ObjectStore(client, "memory://b", tmp_path, clock=times.clock())
+        store = memory_store(tmp_path, client, clock=times.clock())
         lease = store.lock(LOCK, "one")
         client.faults = [lost_answer]
         for _ in range(3):
@@ -547,7 +554,7 @@ class TestLease:
 
     def test_unreadable_note_holds_until_it_is_old(self, tmp_path: Path) -> None:
         times = Times()
-        store = ObjectStore(MemoryStore(), "memory://b", tmp_path, clock=times.clock())
+        store = memory_store(tmp_path, MemoryStore(), clock=times.clock())
         for note in (b"", b"\xff", b"[]", json.dumps({"ttl_seconds": "x"}).encode()):
             store.replace(LOCK, note)
             with pytest.raises(LockedError):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bronze_tui.domain.events import KINDS
+from bronze_tui.domain.events import KINDS, Requests, to_record
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import KEPT_LOG, KEPT_NOTICES, KEPT_PARTITIONS, view_of
@@ -81,6 +81,8 @@ JSON = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_siz
 SAMPLES = {r["kind"]: r for r in [*journals.running(seconds=30), *journals.stalled()]}
 SAMPLES |= {r["kind"]: r for r in [*journals.holes(), *journals.halted(), *journals.at_tip()]}
 SAMPLES |= {r["kind"]: r for r in journals.delivering()}
+_REQUESTS = Requests("store", 9, 2, 5, 1, 1, 0, 0, 4096, 8192, 1, 0)
+SAMPLES["requests"] = SAMPLES["throughput"] | to_record(_REQUESTS)
 
 
 def broken(kind: str) -> st.SearchStrategy[dict[str, Any]]:

@@ -14,9 +14,11 @@ import pytest
 from rich.console import Console
 
 from bronze_tui.domain.events import (
+    KINDS,
     EventDelivered,
     OutboxFigures,
     PartitionProgress,
+    Requests,
     to_record,
 )
 from bronze_tui.headless.feed import Feed
@@ -24,6 +26,7 @@ from bronze_tui.headless.final import final_json, final_text
 from bronze_tui.headless.metrics import RunMetrics
 from bronze_tui.headless.progress import ProgressSink, frame
 from bronze_tui.headless.renderer import choose_mode, renderer
+from bronze_tui.journal import run_view
 from bronze_tui.journal.run_view import view_of
 
 Records = list[dict[str, Any]]
@@ -263,6 +266,41 @@ def test_final_text_and_json(whole: Records) -> None:
     doc = final_json(view_of(whole))
     assert (doc["outcome"], doc["ledgers"], doc["ledgers_per_second"]) == ("done", 30, 5.0)
     json.dumps(doc)
+
+
+def test_final_text_and_json_tell_requests(whole: Records) -> None:
+    seen = Requests("store", 14, 3, 10, 0, 0, 0, 1, 2048, 4 << 20, 2, 1)
+    plain = Requests("source", 1204, 1200, 0, 0, 4, 0, 0, 85 << 20, 0, 0, 0)
+    stranger = Requests("\x1b[31m", 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    end = whole.pop()
+    whole += [to_record(one) | {"time": 1.0} for one in (seen, plain, stranger)]
+    state = view_of([*whole, end])
+    text = final_text(state)
+    assert "source I/O  1\xa0204 requests (1\xa0200 get, 4 list), 85.0 MiB in\n" in text
+    assert (
+        "store I/O   14 requests (3 get, 10 put, 1 other), 2.0 KiB in, 4.0 MiB out, 2 repeated, "
+        "1 throttled\n" in text
+    )
+    assert "\x1b" not in text
+    doc = final_json(state)["requests"]
+    assert doc["store"]["puts"] == 10
+    assert sorted(doc) == ["source", "store"]
+
+
+def test_every_kind_of_event_has_a_step() -> None:
+    assert set(run_view._STEPS) == set(KINDS)
+
+
+def test_metrics_of_requests_are_the_journals_totals() -> None:
+    metrics = RunMetrics()
+    for puts, out in ((5, 100), (9, 250), (9, 250)):
+        metrics(to_record(Requests("store", puts, 0, puts, 0, 0, 0, 0, 0, out, 1, 2)))
+    value = metrics.registry.get_sample_value
+    name = "bronze_copier_requests_total"
+    assert value(name, {"role": "store", "kind": "put"}) == 9
+    assert value("bronze_copier_request_bytes_total", {"role": "store", "direction": "out"}) == 250
+    assert value("bronze_copier_request_retries_total", {"role": "store"}) == 1
+    assert value("bronze_copier_request_throttles_total", {"role": "store"}) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,27 +7,26 @@ create-if-absent of the data and never on the lease.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-from bronze_store_object.clock import Clock
-from bronze_store_object.remote import REMOTE_ERRORS, store_error
 from bronze_tui.domain.errors import LockedError, StoreError, StoreUnavailable
+from bronze_tui.remote.client import BucketClient, Condition, ConditionFailed
+from bronze_tui.remote.clock import Clock
 
 TTL_SECONDS = 120.0
 """The holder gives up this long after its last renewal that worked."""
 SKEW_SECONDS = 30.0
 """Others wait so much longer, for clocks that differ."""
 HEARTBEAT_SECONDS = 20.0
-_LOST_RACE = (AlreadyExistsError, PreconditionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class _Seen:
     """The lock object as last read."""
 
     note: dict[str, Any]
-    version: dict[str, str]
+    version: Mapping[str, str]
     modified: float
     """Seconds since 1970 by the server's clock."""
 
@@ -43,14 +42,16 @@ class _Seen:
 class Lease:
     """A held lease; see :func:`take`. Thread-safe."""
 
-    def __init__(self, client: Any, key: str, where: str, owner: str, clock: Clock) -> None:
+    def __init__(
+        self, client: BucketClient, key: str, where: str, owner: str, clock: Clock
+    ) -> None:
         self._client = client
         self._key = key
         self._where = where
         self._clock = clock
         self._guard = threading.Lock()
         self._token = secrets.token_hex(16)
-        self._version: dict[str, str] = {}
+        self._version: Mapping[str, str] = {}
         self._renewed = clock.steady()
         self._held = False
         self._about = {
@@ -113,7 +114,7 @@ class Lease:
     def _try_take(self) -> bool:
         try:
             self._put("create")
-        except _LOST_RACE:
+        except ConditionFailed:
             seen = self._read()
         else:
             return True
@@ -126,7 +127,7 @@ class Lease:
             raise self._taken(seen)
         try:
             self._put(self._version)
-        except _LOST_RACE:
+        except ConditionFailed:
             return False
         return True
 
@@ -135,7 +136,7 @@ class Lease:
         for _ in range(2):
             try:
                 self._put(self._version, released=released)
-            except _LOST_RACE:
+            except ConditionFailed:
                 seen = self._read()
                 if seen is None or seen.note.get("token") != self._token:
                     raise self._lost("somebody else took it") from None
@@ -144,32 +145,27 @@ class Lease:
                 return
         raise StoreUnavailable("the lock stays contested", where=self._where)
 
-    def _put(self, mode: str | dict[str, str], *, released: bool = False) -> None:
+    def _put(self, condition: Condition, *, released: bool = False) -> None:
         started = self._clock.steady()
         note = {**self._about, "heartbeat": _time(self._clock.wall()), "released": released}
-        try:
-            result = self._client.put(self._key, json.dumps(note, indent=2).encode(), mode=mode)
-        except _LOST_RACE:
-            raise
-        except REMOTE_ERRORS as error:
-            raise store_error(error, self._where) from None
-        self._version = _version(result)
+        body = json.dumps(note, indent=2).encode()
+        written = self._client.put(self._key, body, condition, hashlib.sha256(body).hexdigest())
+        self._version = written.version
         self._renewed = started
 
     def _read(self) -> _Seen | None:
+        """A note newer than its version only makes a later compare-and-swap fail."""
         try:
-            result = self._client.get(self._key)
-            meta, data = result.meta, bytes(result.bytes())
+            found = self._client.head(self._key)
+            data = self._client.get(self._key)
         except FileNotFoundError:
             return None
-        except REMOTE_ERRORS as error:
-            raise store_error(error, self._where) from None
         try:
             note = json.loads(data)
         except ValueError:
             note = None
         known = note if isinstance(note, dict) else {}
-        return _Seen(known, _version(meta), meta["last_modified"].timestamp())
+        return _Seen(known, found.version, found.modified)
 
     def _is_free(self, seen: _Seen) -> bool:
         ttl = seen.note.get("ttl_seconds")
@@ -199,7 +195,7 @@ class Lease:
         )
 
 
-def take(client: Any, key: str, where: str, owner: str, clock: Clock) -> Lease:
+def take(client: BucketClient, key: str, where: str, owner: str, clock: Clock) -> Lease:
     """Take the lease at ``key``.
 
     Raises:
@@ -208,12 +204,6 @@ def take(client: Any, key: str, where: str, owner: str, clock: Clock) -> Lease:
     lease = Lease(client, key, where, owner, clock)
     lease.begin()
     return lease
-
-
-def _version(result: Any) -> dict[str, str]:
-    """What a compare-and-swap compares; obstore takes no None here."""
-    names = ("e_tag", "version")
-    return {name: result[name] for name in names if result.get(name) is not None}
 
 
 def _time(seconds: float) -> str:

@@ -1,52 +1,62 @@
 """Keys as objects of a bucket, each written by one conditional PUT of the whole object.
 
 An unknown outcome is resolved by putting again under the same condition and comparing what
-stands there. What arrived is checked by size, and on S3 by a SHA-256 that the server verifies;
-obstore reads no checksum back from GCS, so there TLS and the size are all.
+stands there. What arrived is proven by the checksum that the server answers; a server that
+answers none is asked for the size, and the object is read back.
 """
 
 from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
-from obstore.exceptions import AlreadyExistsError
-
-from bronze_store_object.clock import Clock
-from bronze_store_object.lease import Lease, take
-from bronze_store_object.remote import REMOTE_ERRORS, store_error
 from bronze_tui.domain import files
 from bronze_tui.domain.errors import StoreConflict, StoreRefused, StoreUnavailable
 from bronze_tui.domain.names import KEY_RULE, is_key
 from bronze_tui.domain.refusal import refusing
 from bronze_tui.domain.writers import temp_name
 from bronze_tui.hooks.contracts import StoredObject
+from bronze_tui.hooks.metering import RequestCounts, RequestMeter
+from bronze_tui.remote.client import Body, BucketClient, Condition, ConditionFailed, MeteredClient
+from bronze_tui.remote.clock import Clock
+from bronze_tui.remote.lease import Lease, take
+
+T = TypeVar("T")
 
 
-class ObjectStore:
-    """A :class:`bronze_tui.hooks.contracts.Store` on one obstore client.
+class BucketStore:
+    """A :class:`bronze_tui.hooks.contracts.Store` on one bucket client.
 
     Args:
-        client: an ``obstore.store``, or anything with the same methods.
-        location: the address of its root without credentials.
+        client: a client that honours create-if-absent.
         staging: local folder where files are built before they are sent.
+        meter: counts the requests.
         clock: replaceable in tests.
     """
 
     def __init__(
-        self, client: Any, location: str, staging: Path, *, clock: Clock | None = None
+        self,
+        client: BucketClient,
+        staging: Path,
+        *,
+        meter: RequestMeter | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self._client = client
-        self._location = location
+        self._meter = meter or RequestMeter()
+        self._client = MeteredClient(client, self._meter)
         self._staging = staging
         self._clock = clock or Clock()
 
+    def counters(self) -> RequestCounts:
+        """See :class:`bronze_tui.hooks.contracts.Counted`."""
+        return self._meter.counts()
+
     def uri(self, key: str) -> str:
         """``s3://bucket/prefix/key`` and the like, not percent-encoded."""
-        return f"{self._location}/{_checked(key)}"
+        return f"{self._client.location}/{_checked(key)}"
 
     def stage(self, name: str) -> Path:
         """See the contract; the file is not there yet."""
@@ -67,70 +77,54 @@ class ObjectStore:
         """
         where, body = self.uri(key), _body(data)
         digest = hashlib.sha256(body).hexdigest()
-        failure = StoreUnavailable("its name stays contested", where=where)
-        for _ in self._clock.attempts():
-            try:
-                outcome = self._put_if_absent(key, body, digest)
-            except StoreUnavailable as error:
-                failure = error
-                continue
-            if outcome is not None:
-                _consume(data)
-                return outcome
-        raise failure
+
+        def put() -> Literal["created", "same"]:
+            outcome = self._put_if_absent(key, body, digest)
+            if outcome is None:
+                raise StoreUnavailable("its name stays contested", where=where)
+            return outcome
+
+        outcome = self._patiently(put)
+        _consume(data)
+        return outcome
 
     def replace(self, key: str, data: bytes | Path) -> None:
         """See the contract; the last of several writers wins."""
-        where, body = self.uri(key), _body(data)
+        _checked(key)
+        body = _body(data)
         digest = hashlib.sha256(body).hexdigest()
-        failure = StoreUnavailable("not tried", where=where)
-        for _ in self._clock.attempts():
-            try:
-                self._put(key, body, digest, "overwrite")
-            except StoreUnavailable as error:
-                failure = error
-                continue
-            _consume(data)
-            return
-        raise failure
+        self._patiently(lambda: self._put(key, body, digest, "overwrite"))
+        _consume(data)
 
     def get(self, key: str) -> bytes:
         """See the contract."""
-        where = self.uri(key)
-        try:
-            return bytes(self._client.get(key).bytes())
-        except REMOTE_ERRORS as error:
-            raise _absent_or_error(error, where) from None
+        _checked(key)
+        return self._patiently(lambda: self._client.get(key))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """See the contract; a negative start or length is a ValueError."""
+        _checked(key)
         if start < 0 or length < 0:
             raise ValueError("start and length are counted from 0")
-        where = self.uri(key)
         try:
             if length:
-                return bytes(self._client.get_range(key, start=start, length=length))
-        except FileNotFoundError as error:
-            raise _absent_or_error(error, where) from None
-        except REMOTE_ERRORS as error:
-            # servers and obstore word "past the end" in several ways: the size decides
+                return self._patiently(lambda: self._client.get_range(key, start, length))
+        except StoreRefused:
+            # servers and clients word "past the end" in several ways: the size decides
             found = self.head(key)
             if found is not None and start < found.size:
-                raise store_error(error, where) from None
+                raise
         if self.head(key) is None:
-            raise FileNotFoundError(where)
+            raise FileNotFoundError(self.uri(key))
         return b""
 
     def head(self, key: str) -> StoredObject | None:
         """See the contract."""
-        where = self.uri(key)
+        _checked(key)
         try:
-            return StoredObject(key, self._client.head(key)["size"])
-        except REMOTE_ERRORS as error:
-            failure = _absent_or_error(error, where)
-        if isinstance(failure, FileNotFoundError):
+            return StoredObject(key, self._patiently(lambda: self._client.head(key)).size)
+        except FileNotFoundError:
             return None
-        raise failure
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """See the contract; the empty prefix lists everything.
@@ -144,13 +138,11 @@ class ObjectStore:
 
     def delete(self, key: str) -> None:
         """See the contract."""
-        where = self.uri(key)
+        _checked(key)
         try:
-            self._client.delete(key)
-        except REMOTE_ERRORS as error:
-            failure = _absent_or_error(error, where)
-            if not isinstance(failure, FileNotFoundError):
-                raise failure from None
+            self._patiently(lambda: self._client.delete(key))
+        except FileNotFoundError:
+            return
 
     def local_path(self, key: str) -> Path | None:
         """None: there is no file of this machine."""
@@ -158,7 +150,7 @@ class ObjectStore:
         return None
 
     def lock(self, key: str, owner: str) -> Lease:
-        """See the contract; a lease that runs out, see :mod:`bronze_store_object.lease`."""
+        """See the contract; a lease that runs out, see :mod:`bronze_tui.remote.lease`."""
         return take(self._client, key, self.uri(key), owner, self._clock)
 
     def clean(self) -> int:
@@ -169,43 +161,52 @@ class ObjectStore:
     def close(self) -> None:
         """Connections belong to the client and go with it."""
 
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Call until it is answered, some times with growing pauses.
+
+        Raises:
+            StoreUnavailable: it never was; what the last attempt met.
+        """
+        failure = StoreUnavailable("not tried")
+        for attempt in self._clock.attempts():
+            if attempt:
+                self._meter.retried()
+            try:
+                return call()
+            except StoreUnavailable as error:
+                failure = error
+        raise failure
+
     def _list(self, folder: str | None) -> Iterator[StoredObject]:
         try:
-            found = [(o["path"], o["size"]) for page in self._client.list(folder) for o in page]
-        except REMOTE_ERRORS as error:
-            failure = _absent_or_error(error, f"{self._location}/{folder or ''}")
-            if isinstance(failure, FileNotFoundError):
-                return
-            raise failure from None
-        yield from (StoredObject(key, size) for key, size in sorted(found))
+            found = self._patiently(lambda: sorted(self._client.list(folder)))
+        except FileNotFoundError:
+            return
+        yield from (StoredObject(key, size) for key, size in found)
 
     def _put_if_absent(
-        self, key: str, body: bytes | mmap.mmap, digest: str
+        self, key: str, body: Body, digest: str
     ) -> Literal["created", "same"] | None:
         try:
             self._put(key, body, digest, "create")
-        except AlreadyExistsError:
+        except ConditionFailed:
             return self._compare(key, digest)
         return "created"
 
-    def _put(self, key: str, body: bytes | mmap.mmap, digest: str, mode: str) -> None:
+    def _put(self, key: str, body: Body, digest: str, condition: Condition) -> None:
         """One request, and a look at what arrived."""
-        where, attributes = self.uri(key), {"sha256": digest}
+        if self._client.put(key, body, condition, digest).proven:
+            return
+        where = self.uri(key)
         try:
-            self._client.put(key, body, mode=mode, attributes=attributes, use_multipart=False)
-        except AlreadyExistsError:
-            raise
+            size = self._client.head(key).size
+            kept = self._client.digest(key)[0] if size == len(body) else ""
         except FileNotFoundError:
-            todo = "make it, or correct its name"
-            raise StoreRefused("no such bucket", where=where, todo=todo) from None
-        except REMOTE_ERRORS as error:
-            raise store_error(error, where) from None
-        found = self.head(key)
-        if found is None:
-            raise StoreUnavailable("it vanished after it was written", where=where)
-        if found.size != len(body):
+            raise StoreUnavailable("it vanished after it was written", where=where) from None
+        if kept != digest:
+            amount = f"{size} of {len(body)} bytes" if size != len(body) else "other bytes than"
             raise StoreRefused(
-                f"the store kept {found.size} of {len(body)} bytes sent",
+                f"the store kept {amount} sent",
                 where=where,
                 todo="do not trust this server; remove the object",
             )
@@ -216,22 +217,15 @@ class ObjectStore:
         Raises:
             StoreConflict: other bytes. StoreUnavailable, StoreRefused: they cannot be read.
         """
-        where = self.uri(key)
-        theirs = hashlib.sha256()
         try:
-            for chunk in self._client.get(key).stream():
-                theirs.update(chunk)
-        except REMOTE_ERRORS as error:
-            failure = _absent_or_error(error, where)
-            if isinstance(failure, FileNotFoundError):
-                return None
-            raise failure from None
-        if theirs.hexdigest() == digest:
+            theirs, _ = self._client.digest(key)
+        except FileNotFoundError:
+            return None
+        if theirs == digest:
             return "same"
         raise StoreConflict(
-            f"an object with SHA-256 {theirs.hexdigest()} stands where one with SHA-256 {digest} "
-            "belongs",
-            where=where,
+            f"an object with SHA-256 {theirs} stands where one with SHA-256 {digest} belongs",
+            where=self.uri(key),
             todo="nothing was changed; find out who wrote it, or use another version_label",
         )
 
@@ -242,7 +236,7 @@ def _checked(key: str) -> str:
     return key
 
 
-def _body(data: bytes | Path) -> bytes | mmap.mmap:
+def _body(data: bytes | Path) -> Body:
     if isinstance(data, bytes):
         return data
     try:
@@ -258,9 +252,3 @@ def _body(data: bytes | Path) -> bytes | mmap.mmap:
 def _consume(data: bytes | Path) -> None:
     if isinstance(data, Path):
         data.unlink(missing_ok=True)
-
-
-def _absent_or_error(error: Exception, where: str) -> Exception:
-    if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
-        return FileNotFoundError(where)
-    return store_error(error, where)

@@ -1,4 +1,4 @@
-"""Time as the store sees it, replaceable in tests."""
+"""Time and patience, replaceable in tests."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import islice
 from threading import Lock
 
-from bronze_source_lake.objects import LakeObjects
 from bronze_tui.domain.errors import (
     ConfigError,
     GapError,
@@ -20,6 +19,7 @@ from bronze_tui.domain.errors import (
 )
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.hooks.contracts import BatchRef, Codec, SourceInfo, SourceOptions
+from bronze_tui.hooks.metering import RequestCounts
 from bronze_tui.lake.keys import (
     EXTENSIONS,
     MANIFEST_NAME,
@@ -29,6 +29,7 @@ from bronze_tui.lake.keys import (
     parse_key,
 )
 from bronze_tui.lake.manifest import LakeManifest, check_manifest, parse_manifest
+from bronze_tui.lake.objects import LakeObjects
 
 _SAMPLE = 1000
 _MOST_FOREIGN = 20_000
@@ -43,7 +44,7 @@ class LakeSource:
         options: the configuration's view of the lake, checked against what is found.
 
     Raises:
-        ConfigError, SourceDataError, SourceDenied, SourceUnavailable: see ``open_lake``.
+        ConfigError, SourceDataError, SourceDenied, SourceUnavailable: see the plugin that opens it.
     """
 
     def __init__(self, objects: LakeObjects, options: SourceOptions) -> None:
@@ -68,6 +69,10 @@ class LakeSource:
             local=self._objects.is_local,
             notes=self._notes(),
         )
+
+    def counters(self) -> RequestCounts:
+        """See :class:`bronze_tui.hooks.contracts.Counted`."""
+        return self._options.meter.counts()
 
     def tip(self) -> int | None:
         """The newest ledger, at most a second old: the last ledger of the first lake key.

@@ -1,0 +1,1 @@
+"""What plugins of remote places share: patience, conditional writes, leases, counted requests."""

@@ -1,0 +1,196 @@
+"""The lake source on real servers: S3 (SeaweedFS), GCS (fake-gcs-server), Azure (Azurite), HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from servers.azurite import ACCOUNT, AzuriteServer
+from servers.gcs import FakeGcsServer
+from servers.seaweed import PUBLIC, REGION, SeaweedServer
+from servers.web import WebServer
+
+from bronze_source_lake import open_lake
+from bronze_tui.domain.errors import ConfigError, SourceDenied, SourceUnavailable
+from bronze_tui.domain.ledger import LedgerRange
+from bronze_tui.hooks.contracts import LedgerSource, SourceOptions
+from bronze_tui.hooks.metering import RequestMeter
+from bronze_tui.testing.source_contract import SourceContract
+from bronze_tui.testing.tiny_lake import TinyLake, write_tiny_lake
+
+LAYOUT = {"ledgers_per_file": 1, "files_per_partition": 64_000}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> TinyLake:
+    return write_tiny_lake(tmp_path_factory.mktemp("lake"), count=20, files_per_partition=8)
+
+
+@pytest.fixture
+def held(lake: TinyLake) -> LedgerRange:
+    return lake.ledgers
+
+
+def s3_options(server: SeaweedServer, url: str, **changes: Any) -> SourceOptions:
+    keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
+    extra = tuple(sorted((keys | changes.pop("keys", {})).items()))
+    settings = {"region": REGION, "endpoint": server.endpoint, "extra": extra} | changes
+    return SourceOptions("s3", url, **settings)
+
+
+class TestS3Lake(SourceContract):
+    @pytest.fixture(scope="class")
+    def bucket(self, seaweed: SeaweedServer, lake: TinyLake) -> str:
+        bucket = seaweed.make_bucket()
+        seaweed.upload(lake.root, bucket, "ledgers")
+        return bucket
+
+    @pytest.fixture
+    def source(self, seaweed: SeaweedServer, bucket: str) -> LedgerSource:
+        return open_lake(s3_options(seaweed, f"s3://{bucket}/ledgers"))
+
+    @pytest.fixture
+    def empty_source(self, seaweed: SeaweedServer, bucket: str) -> LedgerSource:
+        return open_lake(s3_options(seaweed, f"s3://{bucket}/none", **LAYOUT))
+
+
+class TestGcsLake(SourceContract):
+    @pytest.fixture
+    def opened(self, fake_gcs: FakeGcsServer, gcs_bucket: str) -> Callable[..., LedgerSource]:
+        def opened(prefix: str, **changes: Any) -> LedgerSource:
+            url = f"gs://{gcs_bucket}/{prefix}"
+            return open_lake(
+                SourceOptions("gcs", url, endpoint=fake_gcs.endpoint, anonymous=True, **changes)
+            )
+
+        return opened
+
+    @pytest.fixture
+    def source(
+        self,
+        fake_gcs: FakeGcsServer,
+        gcs_bucket: str,
+        lake: TinyLake,
+        opened: Callable[..., LedgerSource],
+    ) -> LedgerSource:
+        fake_gcs.upload(lake.root, gcs_bucket, "ledgers")
+        return opened("ledgers")
+
+    @pytest.fixture
+    def empty_source(self, opened: Callable[..., LedgerSource]) -> LedgerSource:
+        return opened("none", **LAYOUT)
+
+
+class TestAzureLake(SourceContract):
+    @pytest.fixture
+    def opened(self, azurite: AzuriteServer, azure_container: str) -> Callable[..., LedgerSource]:
+        extra = (("account_key", azurite.key), ("account_name", ACCOUNT))
+
+        def opened(prefix: str, **changes: Any) -> LedgerSource:
+            url = f"az://{azure_container}/{prefix}"
+            return open_lake(
+                SourceOptions("lake", url, endpoint=azurite.endpoint, extra=extra, **changes)
+            )
+
+        return opened
+
+    @pytest.fixture
+    def source(
+        self,
+        azurite: AzuriteServer,
+        azure_container: str,
+        lake: TinyLake,
+        opened: Callable[..., LedgerSource],
+    ) -> LedgerSource:
+        azurite.upload(lake.root, azure_container, "ledgers")
+        return opened("ledgers")
+
+    @pytest.fixture
+    def empty_source(self, opened: Callable[..., LedgerSource]) -> LedgerSource:
+        return opened("none", **LAYOUT)
+
+
+class TestWebLake(SourceContract):
+    @pytest.fixture
+    def source(self, web: WebServer, lake: TinyLake) -> LedgerSource:
+        (web.folder / "ledgers").symlink_to(lake.root)
+        return open_lake(SourceOptions("lake", f"{web.url}/ledgers"))
+
+    @pytest.fixture
+    def empty_source(self, web: WebServer) -> LedgerSource:
+        return open_lake(SourceOptions("lake", f"{web.url}/none", **LAYOUT))
+
+    def test_tip_is_the_newest_ledger(self, source: LedgerSource, held: LedgerRange) -> None:
+        with pytest.raises(SourceDenied, match=r"cannot be listed.*ledger_end"):
+            source.tip()
+
+    def test_empty_source_has_no_tip(self, empty_source: LedgerSource) -> None:
+        with pytest.raises(SourceDenied, match="cannot be listed"):
+            empty_source.tip()
+
+
+class TestCauses:
+    """Errors say which setting is wrong."""
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"keys": {"secret_access_key": "wrong"}}, r"access refused .HTTP 403.*credentials"),
+            ({"anonymous": True, "extra": ()}, r"access refused .HTTP 403.*anonymous"),
+        ],
+    )
+    def test_s3_credentials(
+        self, seaweed: SeaweedServer, s3_bucket: str, changes: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(SourceDenied, match=words):
+            open_lake(s3_options(seaweed, f"s3://{s3_bucket}", **changes))
+
+    def test_s3_bucket(self, seaweed: SeaweedServer) -> None:
+        with pytest.raises(SourceDenied, match=r"no such bucket; correct source.url"):
+            open_lake(s3_options(seaweed, "s3://no-such-bucket/ledgers"))
+
+    def test_public_bucket_needs_no_credentials(
+        self, seaweed: SeaweedServer, lake: TinyLake
+    ) -> None:
+        seaweed.upload(lake.root, PUBLIC, "ledgers")
+        url = f"s3://{PUBLIC}/ledgers"
+        source = open_lake(s3_options(seaweed, url, anonymous=True, extra=()))
+        assert source.tip() == lake.ledgers.end
+
+    def test_requester_pays_is_an_s3_setting(self, web: WebServer) -> None:
+        with pytest.raises(ConfigError, match="only S3"):
+            open_lake(SourceOptions("lake", web.url, requester_pays=True))
+
+
+class TestCounting:
+    """Requests, bytes, retries and throttles are plain numbers."""
+
+    def test_a_read_is_one_request(
+        self, seaweed: SeaweedServer, s3_bucket: str, lake: TinyLake
+    ) -> None:
+        seaweed.upload(lake.root, s3_bucket, "")
+        meter = RequestMeter()
+        source = open_lake(s3_options(seaweed, f"s3://{s3_bucket}", meter=meter))
+        before = meter.counts()
+        assert before.requests == {"get": 1, "list": 1}
+        size = sum(len(source.read(ref)) for ref in source.batches(lake.ledgers))
+        after = source.counters()  # type: ignore[attr-defined]
+        assert after.requests["get"] - before.requests["get"] == len(lake.ledgers)
+        assert after.bytes_in - before.bytes_in == size
+        assert (after.retries, after.throttles, after.bytes_out) == (0, 0, 0)
+
+    def test_busy_server_is_asked_again(self, web: WebServer, lake: TinyLake) -> None:
+        (web.folder / "l").symlink_to(lake.root)
+        meter = RequestMeter()
+        source = open_lake(SourceOptions("lake", f"{web.url}/l", meter=meter))
+        ref = source.batches(lake.ledgers)[0]
+        path = f"/l/{ref.key}"
+        web.refuse[path] = 503
+        with pytest.raises(SourceUnavailable, match="503"):
+            source.read(ref)
+        counts = meter.counts()
+        assert counts.retries == 4
+        assert counts.throttles == web.asked.count(path) == 5
+        del web.refuse[path]
+        assert source.read(ref) == (lake.root / ref.key).read_bytes()
