@@ -1,17 +1,15 @@
 """The one-copier lock of a dataset in a bucket: an object that says who holds it, and until when.
 
-Taken by create-if-absent or, when free or run out, by compare-and-swap; renewed by
-compare-and-swap. A courtesy that avoids wasted work: clocks may differ, so safety rests on
-create-if-absent of the data and never on the lease.
+Taken by create-if-absent or, when free, run out or left by a dead process of this machine, by
+compare-and-swap; renewed by compare-and-swap. A courtesy that avoids wasted work: clocks may
+differ, so safety rests on create-if-absent of the data and never on the lease.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bronze_tui.domain.errors import LockedError, StoreError, StoreUnavailable
+from bronze_tui.remote import holder
 from bronze_tui.remote.client import BucketClient, Condition, ConditionFailed
 from bronze_tui.remote.clock import Clock
 
@@ -56,8 +55,7 @@ class Lease:
         self._held = False
         self._about = {
             "owner": owner,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
+            **holder.describe_self(),
             "started": _time(clock.wall()),
             "token": self._token,
             "ttl_seconds": TTL_SECONDS,
@@ -173,6 +171,7 @@ class Lease:
         return (
             seen.note.get("released") is True
             or self._clock.wall() - seen.modified > lifetime + SKEW_SECONDS
+            or holder.has_died(seen.note)
         )
 
     def _taken(self, seen: _Seen) -> LockedError:
@@ -183,7 +182,7 @@ class Lease:
             f"this dataset is locked by {owner} (process {pid} on {host}, since {started}, "
             f"last heard {_time(seen.modified)})",
             where=self._where,
-            todo="wait for it or stop it; after a crash the lock runs out by itself in "
+            todo="wait for it or stop it; after the crash of another machine the lock runs out in "
             f"{TTL_SECONDS + SKEW_SECONDS:.0f} seconds",
         )
 

@@ -497,6 +497,18 @@ class TestLease:
         with pytest.raises(LockedError, match="copier-two"):
             stores[0].lock(LOCK, "copier-one")
 
+    def test_a_dead_process_of_this_machine_holds_nothing(self, tmp_path: Path) -> None:
+        """A restart after kill -9 goes on at once instead of waiting for the lease to run out."""
+        times, client = Times(), MemoryStore()
+        store = memory_store(tmp_path, client, clock=times.clock())
+        store.lock(LOCK, "killed")
+        note = json.loads(bytes(client.get(LOCK).bytes()))
+        client.put(LOCK, json.dumps({**note, "ticks": note["ticks"] - 1}).encode())
+        second = store.lock(LOCK, "restarted")
+        second.heartbeat()
+        with pytest.raises(LockedError, match="restarted"):
+            store.lock(LOCK, "third")
+
     def test_two_heirs_of_one_lease(self, tmp_path: Path) -> None:
         def heir_was_faster(real: Any, key: str, note: bytes, **options: Any) -> Any:
             real(key, note.replace(b"slow", b"fast").replace(b'"token": "', b'"token": "f'))
