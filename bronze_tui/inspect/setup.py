@@ -6,7 +6,7 @@ Secrets may be in it: it goes to the child's standard input and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ class Setup:
         if loaded is None:
             return cls(data_root=root, prefix=prefix)
         settings = loaded.settings
-        store = asdict(settings.store_options())
+        store = _doc(settings.store_options())
         return cls(
             data_root=root,
             prefix=prefix,
@@ -63,7 +63,7 @@ class Setup:
             ),
             passphrase=settings.source.network_passphrase,
             source_mode=settings.source.mode,
-            source=asdict(settings.source_options()),
+            source=_doc(settings.source_options()),
             store_backend=settings.storage.backend,
             store={**store, "staging_dir": str(store["staging_dir"])},
             allow=settings.plugins.allow,
@@ -100,6 +100,12 @@ class Setup:
 
         staging = Path(self.store["staging_dir"])
         return StoreOptions(**{**self.store, "extra": _pairs(self.store), "staging_dir": staging})
+
+
+def _doc(options: SourceOptions | StoreOptions) -> dict[str, Any]:
+    """The settings among a factory's options; the meter is this process's own."""
+    named = (field.name for field in fields(options) if field.name != "meter")
+    return {name: getattr(options, name) for name in named}
 
 
 def _pairs(doc: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

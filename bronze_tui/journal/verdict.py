@@ -81,7 +81,9 @@ def judge(view: RunView, now: float, about: Circumstances = _NOTHING_KNOWN) -> V
     speed = f"{rate:,.0f} ledgers/s" if rate is not None else "no figures yet"
     limit = figures.limited_by(view)
     evidence = f"{speed}, limited by {limit}" if limit else speed
-    evidence, step = _with_outbox(view, evidence, "nothing to do")
+    left = figures.eta_seconds(view)
+    step = "nothing to do" if left is None else f"nothing to do; about {clock(left)} left"
+    evidence, step = _with_outbox(view, evidence, step)
     return Verdict("RUNNING", view.state_since, evidence, step)
 
 

@@ -202,15 +202,29 @@ def test_the_digest_counts_what_is_not_announced() -> None:
     assert [v.partition.start for v in made.in_flight] == [30_000]
 
 
+def outbox_row(records: list[journals.Record]) -> str:
+    view = view_of(records)
+    return str(outbox(view, digest(view)))
+
+
 def test_the_outbox_has_commits_without_a_durable_event() -> None:
     tape = journals.Tape()
     tape.start(9)
     for number, link in ((0, True), (1, False), (2, False)):
         tape.begin(number)
         tape.commit(number, link=link)
-    assert str(outbox(digest(view_of(tape.records)))) == "2 to file"
-    assert outbox(digest(view_of(tape.records[:-2]))) != "empty"
-    assert outbox(digest(view_of(journals.done()))) == "empty"
+    assert outbox_row(tape.records) == "2 to file"
+    assert outbox_row(tape.records[:-2]) != "empty"
+    assert outbox_row(journals.done()) == "empty"
+
+
+def test_the_outbox_has_what_the_endpoint_did_not_take() -> None:
+    records = journals.delivering()
+    states = [n for n, r in enumerate(records) if r["kind"] == "outbox_figures"]
+    assert outbox_row(records[: states[0] + 1]) == "8 to deliver, failing"
+    assert outbox_row(records[: states[1] + 1]) == "8 wait, 1 parked"
+    empty = {**records[states[1]], "state": "idle", "waiting": 0, "parked": 0}
+    assert outbox_row([*records, empty]) == "empty, 12 delivered"
 
 
 def test_the_checkpoint_has_an_age() -> None:

@@ -272,7 +272,7 @@ class ChainPanel(Static):
             ),
             ("last link", "-" if linked is None else f"{hms(linked)}  {clock(now - linked)} ago"),
             ("checkpoint", checkpoint(view, now)),
-            ("outbox", outbox(digest)),
+            ("outbox", outbox(view, digest)),
             *machine(view, ended),
             *workers(view, ended),
         ]
@@ -288,10 +288,18 @@ def checkpoint(view: RunView, now: float) -> str:
     return f"{count(ledger)}  {age}"
 
 
-def outbox(digest: Digest) -> str | Content:
-    """Commits whose event is not durable yet."""
-    owed = digest.unlinked
-    return line((f"{count(owed)} to file", "worry")) if owed else "empty"
+def outbox(view: RunView, digest: Digest) -> str | Content:
+    """Events that are not durable yet; with an endpoint also those it has not taken yet."""
+    if owed := digest.unlinked:
+        return line((f"{count(owed)} to file", "worry"))
+    waiting, state = view.outbox.get("waiting", 0), view.outbox.get("state")
+    if not waiting:
+        return f"empty, {count(view.events_delivered)} delivered" if view.outbox else "empty"
+    if state == "parked":
+        return line((f"{count(waiting)} wait, {count(view.outbox['parked'])} parked", "bad"))
+    failing = state == "failing"
+    words = f"{count(waiting)} to deliver" + (", failing" if failing else "")
+    return line((words, "worry" if failing else "calm"))
 
 
 def workers(view: RunView, ended: bool) -> list[tuple[str, str | Content]]:
