@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ctl": ("bronze_tui.commands.ctl:command", "Pause, resume, drain or stop a running copy."),
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
     "pas": ("bronze_tui.commands.pas:pas", "Deliveries of audit events; a small receiver."),
+    "doctor": ("bronze_tui.commands.doctor:command", "Probe a configuration; say what to fix."),
     "validate": ("bronze_tui.commands.validate:command", "Say all that is wrong with a config."),
     "catalog": ("bronze_tui.commands.catalog:catalog", "Look at, migrate or rebuild the catalog."),
     "config": ("bronze_tui.commands.config:config", "Show the effective config; its schema."),

@@ -5,12 +5,19 @@ Nothing here touches the disk or the network.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bronze_tui.config import values
-from bronze_tui.config.sections import EraSettings, PasSettings, SourceSettings, StorageSettings
+from bronze_tui.config.sections import (
+    EraSettings,
+    PasSettings,
+    PerfSettings,
+    SourceSettings,
+    StorageSettings,
+)
 from bronze_tui.domain.era import Era
 
 if TYPE_CHECKING:
@@ -41,6 +48,11 @@ def partition_count(era: Era) -> int | None:
         return None
     before = (era.first_ledger - era.ledger_start) // era.partition_size
     return (era.ledger_end - era.ledger_start) // era.partition_size - before + 1
+
+
+def workers_of(perf: PerfSettings) -> int:
+    """Partitions built at the same time, chosen for this machine where nobody chose."""
+    return perf.workers or min(perf.max_in_flight_partitions, os.cpu_count() or 1)
 
 
 def address(text: str) -> str:

@@ -342,11 +342,19 @@ class PerfSettings(Section):
         description="After the last attempt: halt the run there, or skip: declare a hole.",
     )
     fetchers: Annotated[Whole, Field(ge=0, le=1024), OURS] = Field(
-        default=0, description="Objects read at the same time; 0: chosen for the source."
+        default=0,
+        description="Objects read at the same time; 0: found while the run goes on.",
     )
     max_requests_per_second: Annotated[Whole, Field(ge=0, le=1_000_000), OURS] = Field(
         default=0, description="Requests to a remote source and store together; 0: no limit."
     )
+    fetchers_max: Annotated[Whole, Field(ge=1, le=1024), OURS] = Field(
+        default=128, description="The most that fetchers: 0 may find."
+    )
+
+    def fetchers_most(self) -> int:
+        """Objects read at the same time at most."""
+        return self.fetchers or self.fetchers_max
 
 
 def _level(value: object) -> object:

@@ -15,6 +15,9 @@ _UNSAFE = re.compile(
 )
 
 
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
@@ -27,3 +30,12 @@ def safe_text(text: str) -> str:
     UTF-8.
     """
     return _UNSAFE.sub(_visible, text)
+
+
+def size(octets: float) -> str:
+    """``1536`` is ``1.5 KiB``."""
+    for unit in _SIZES[:-1]:
+        if octets < 1024:
+            return f"{octets:.0f} {unit}" if unit == "B" else f"{octets:.1f} {unit}"
+        octets /= 1024
+    return f"{octets:.1f} {_SIZES[-1]}"

@@ -17,6 +17,7 @@ from bronze_tui.catalog.deliveries import Deliveries
 from bronze_tui.catalog.opening import open_catalog
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
+from bronze_tui.config.resolve import workers_of
 from bronze_tui.domain.errors import LockedError, StoreRefused
 from bronze_tui.domain.events import Alert, Coverage, EngineEvent
 from bronze_tui.domain.files import make_dirs
@@ -57,7 +58,7 @@ class RunFlags:
 def engine_options(settings: Settings, flags: RunFlags) -> EngineOptions:
     """Resolve automatic values."""
     perf = settings.perf
-    workers = perf.workers or min(perf.max_in_flight_partitions, os.cpu_count() or 1)
+    workers = workers_of(perf)
     endless = settings.active()[-1].ledger_end is None
     once = flags.flush_partial or flags.repair
     follow = endless if flags.follow is None else flags.follow

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def size(count: float) -> str:
-    """``1536`` is ``1.5 KiB``."""
-    for unit in _SIZES[:-1]:
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} {_SIZES[-1]}"
+from bronze_tui.domain.text import size as size
 
 
 def duration(seconds: float | None) -> str:

@@ -209,13 +209,30 @@ class Inspector:
 
     # Configuration.
 
-    def preflight(self, write: bool, progress: Progress) -> dict[str, Any]:
-        """Checks of source and store, each told as it comes."""
+    def preflight(
+        self, write: bool, pas_dir: str, now: float, open_files: int, progress: Progress
+    ) -> dict[str, Any]:
+        """What ``bronze doctor`` checks, each told as it comes.
+
+        Raises:
+            UsageError: no configuration is known. Stopped: nobody waits any more.
+        """
+        from bronze_tui.inspect.doctor.examine import Examination
+        from bronze_tui.inspect.doctor.groups import GROUPS
+        from bronze_tui.inspect.doctor.subject import Subject
+
+        root = Path(self._setup.data_root) if self._setup.data_root else None
+        subject = Subject(self._setup.settings(), write, root, Path(pas_dir), now, open_files)
+        examination = Examination(subject, GROUPS)
         found = []
-        for check in self._origin.preflight(write=write):
-            found.append(check.to_json())
-            if not progress({"check": check.to_json()}):
-                raise Stopped("nobody waits any more")
+        try:
+            for _, finding in examination:
+                if finding is not None:
+                    found.append(finding.to_json())
+                    if not progress({"check": finding.to_json()}):
+                        raise Stopped("nobody waits any more")
+        finally:
+            examination.close()
         return {"checks": found}
 
     def plugins(self) -> list[dict[str, Any]]:

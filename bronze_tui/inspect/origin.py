@@ -1,10 +1,7 @@
-"""Asks the configured source and store: the same ledger there, and whether both can be reached."""
+"""Asks the configured source for the same ledger."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bronze_tui.domain.errors import BronzeError, LedgerMismatch, UsageError
@@ -13,14 +10,12 @@ from bronze_tui.inspect.checks import Check
 from bronze_tui.inspect.setup import Setup
 
 if TYPE_CHECKING:
-    from bronze_tui.hooks.contracts import LedgerSource, Store
+    from bronze_tui.hooks.contracts import LedgerSource
     from bronze_tui.hooks.manager import PluginHost
-
-_PROBE = b"bronze preflight\n"
 
 
 class Origin:
-    """The source and the store, opened when first asked for."""
+    """The source, opened when first asked for."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -83,81 +78,6 @@ class Origin:
         if facts.ledger_hash.hex() == ledger_hash:
             return Check("source", "bad", "same header at the source, OTHER BYTES", where)
         return Check("source", "bad", "the source has a DIFFERENT LEDGER", where)
-
-    def preflight(self, *, write: bool) -> Iterator[Check]:
-        """Source and store, one after the other.
-
-        Args:
-            write: make and remove a small staged file; else only look at permissions.
-        """
-        yield from self._source_checks()
-        yield from self._store_checks(write)
-
-    def _source_checks(self) -> Iterator[Check]:
-        try:
-            source = self.source()
-            tip = source.tip()
-        except BronzeError as error:
-            yield Check("source", "bad", "source NOT reachable", str(error))
-            return
-        where = source.describe().location
-        if tip is None:
-            yield Check("source", "bad", "source reachable, but EMPTY", where)
-            return
-        yield Check("source", "ok", f"source reachable, newest ledger {tip:,}", where)
-        yield self._tip_check(tip)
-
-    def _tip_check(self, tip: int) -> Check:
-        try:
-            _, facts, key = self.ledger(tip)
-        except BronzeError as error:
-            return Check("newest", "bad", f"newest ledger {tip:,} NOT readable", str(error))
-        now = datetime.now(UTC).timestamp()
-        age = now - facts.close_time
-        if age < -60:
-            text = f"this clock is {-age:,.0f} s BEHIND the close of ledger {tip:,}"
-            return Check("newest", "bad", text, key)
-        closed = datetime.fromtimestamp(facts.close_time, UTC)
-        return Check("newest", "ok", f"newest ledger closed {closed:%Y-%m-%d %H:%M:%SZ}", key)
-
-    def _store_checks(self, write: bool) -> Iterator[Check]:
-        try:
-            store: Store = self._plugins().store(self._setup.store_backend)(
-                self._setup.store_options()
-            )
-        except BronzeError as error:
-            yield Check("store", "bad", "store CANNOT be opened", str(error))
-            return
-        try:
-            where = store.uri("preflight").removesuffix("preflight")
-            next(iter(store.list(self._setup.prefix)), None)
-            yield Check("store", "ok", "store readable", where)
-            yield self._writable(store, write)
-        except BronzeError as error:
-            yield Check("store", "bad", "store NOT usable", str(error))
-        finally:
-            store.close()
-
-    def _writable(self, store: Store, write: bool) -> Check:
-        root = store.local_path("preflight")
-        if write:
-            path = store.stage("preflight")
-            try:
-                path.write_bytes(_PROBE)
-            except OSError as error:
-                return Check("write", "bad", "store NOT writable", f"{path}: {error.strerror}")
-            finally:
-                path.unlink(missing_ok=True)
-            return Check("write", "ok", "store takes a staged file", str(path.parent))
-        if root is None:
-            text = "store not written to: this view is read-only"
-            return Check("write", "none", text, "permissions of a remote store show on a write")
-        folder = root.parent
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        if os.access(folder, os.W_OK | os.X_OK):
-            return Check("write", "ok", "store folder writable", str(folder))
-        return Check("write", "bad", "store folder NOT writable", str(folder))
 
     def _plugins(self) -> PluginHost:
         from bronze_tui.hooks.manager import load_plugins

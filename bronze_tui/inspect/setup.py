@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bronze_tui.domain.errors import UsageError
+
 if TYPE_CHECKING:
     from bronze_tui.config.load import Loaded
+    from bronze_tui.config.models import Settings
     from bronze_tui.hooks.contracts import SourceOptions, StoreOptions
 
 DEFAULT_MAX_LEDGER_BYTES = 256 << 20
@@ -45,6 +48,8 @@ class Setup:
     allow: tuple[str, ...] = ()
     disable: tuple[str, ...] = ()
     max_ledger_bytes: int = DEFAULT_MAX_LEDGER_BYTES
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The whole configuration; empty where none is known."""
 
     @classmethod
     def of(cls, loaded: Loaded | None, data_root: Path | None, prefix: str) -> Setup:
@@ -69,6 +74,7 @@ class Setup:
             allow=settings.plugins.allow,
             disable=settings.plugins.disable,
             max_ledger_bytes=settings.source.max_ledger_bytes,
+            config=_plain(settings.model_dump()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -88,6 +94,18 @@ class Setup:
             values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
+    def settings(self) -> Settings:
+        """The configuration.
+
+        Raises:
+            UsageError: none is known.
+        """
+        from bronze_tui.config.models import Settings
+
+        if not self.config:
+            raise UsageError("no configuration is known here", todo="start with --config")
+        return Settings.model_validate(self.config)
+
     def source_options(self) -> SourceOptions:
         """As the source's factory takes them."""
         from bronze_tui.hooks.contracts import SourceOptions
@@ -106,6 +124,16 @@ def _doc(options: SourceOptions | StoreOptions) -> dict[str, Any]:
     """The settings among a factory's options; the meter is this process's own."""
     named = (field.name for field in fields(options) if field.name != "meter")
     return {name: getattr(options, name) for name in named}
+
+
+def _plain(value: Any) -> Any:
+    """Data for JSON that the models take again; secrets are shown."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    reveal = getattr(value, "get_secret_value", None)
+    return reveal() if reveal is not None else value
 
 
 def _pairs(doc: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

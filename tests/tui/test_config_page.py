@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from copying import Site
 from inspecting import KEY
 from lakesite import (
-    NOW,
     app_of,
     calm,
     copied,  # noqa: F401
@@ -29,7 +27,6 @@ from textual.pilot import Pilot
 from bronze_tui.config.export import effective
 from bronze_tui.config.load import Loaded, load
 from bronze_tui.config.show import as_yaml
-from bronze_tui.tui import preflight
 from bronze_tui.tui.screens.config import ConfigPage
 from bronze_tui.tui.widgets import config_facts
 from bronze_tui.tui.widgets.rows import RowTable
@@ -146,43 +143,42 @@ def test_a_secret_beside_a_reference_is_not_written(tmp_path: Path) -> None:
 # Preflight.
 
 
-def test_identity_head_and_clock_name_what_is_wrong(own: Site, copied: Site) -> None:  # noqa: F811
-    def states(site: Site, pas: Path, now: float = NOW, **changes: Any) -> dict[str, str]:
-        loaded = load(None, site.sets(**changes), {})
-        found = preflight.local_checks(loaded.settings, site.data, pas, now)
-        return {check.name: f"{check.state} {check.text} {check.detail}" for check in found}
-
-    good = states(own, copied.pas)
-    assert {text.split()[0] for text in good.values()} == {"ok"}, good
-    assert "matches 4 partitions" in good["identity"]
-    cut = states(own, copied.pas, era__partition_size=8)["identity"]
-    assert cut.startswith("bad")
-    assert "from ledger 2 by 16" in cut
-    assert "nothing is committed yet" in states(own, copied.pas, era__era_id="new")["identity"]
-    assert states(own, copied.pas, now=1_000_000.0)["clock"].startswith("bad")
-    shutil.copytree(copied.pas, own.pas)
-    next(p for p in own.pas.glob("*50-65.json")).unlink()
-    assert states(own, own.pas)["audit"].startswith("bad audit head IS NOT")
-    (own.pas / "pas-chain-heads.json").unlink()
-    assert states(own, own.pas)["audit"].startswith("bad")
-    assert states(own, own.root / "none")["audit"].startswith("ok no audit event yet")
-    assert states(own, own.pas, pas__enabled="false")["audit"].startswith("none")
-
-
 def test_preflight_on_the_page(reading: Site) -> None:  # noqa: F811
     async def step(pilot: Pilot[Any]) -> None:
         assert "it writes nothing" in widget_text(pilot.app, "#preflight")
         before = sorted(reading.data.rglob("*"))
         await press(pilot, "c")
-        text = widget_text(pilot.app, "#preflight")
-        assert "PREFLIGHT  9 ok" in text
-        assert "source reachable, newest ledger 65" in text
+        page = pilot.app.screen
+        assert isinstance(page, ConfigPage)
+        text = config_facts.finding_lines(page._checks).plain
+        assert "FAILED" not in widget_text(pilot.app, "#preflight")
+        assert "newest ledger 65" in text
         assert "audit head is the last of 4 events" in text
+        assert "store folder writable" in text
         assert sorted(reading.data.rglob("*")) == before
+        number = len(page._checks)
         await press(pilot, "c")
-        assert "PREFLIGHT  9 ok" in widget_text(pilot.app, "#preflight")
+        assert len(page._checks) == number
 
     visit(app_of(reading), "config", step)
+
+
+def test_findings_stand_by_group_with_what_to_do() -> None:
+    def found(group: str, state: str, text: str, detail: str = "", todo: str = "") -> Any:
+        return {"group": group, "state": state, "text": text, "detail": detail, "todo": todo}
+
+    rows = config_facts.finding_lines(
+        [
+            found("store", "ok", "store readable", "file:///srv"),
+            found("source", "fail", "source NOT reachable", "[/red]", "check the network"),
+            found("store", "warn", "slow"),
+        ]
+    ).plain.split("\n")
+    assert [row.split()[0] for row in rows[:3]] == ["[ok]", "[warn]", "[FAIL]"]
+    assert "file:///srv" in rows[0]
+    assert [row.strip() for row in rows[3:]] == ["[/red]", "check the network"]
+    title = config_facts.preflight_title([found("a", "fail", "x"), found("a", "ok", "y")])
+    assert title == "PREFLIGHT  1 ok  1 FAILED"
 
 
 # The page.

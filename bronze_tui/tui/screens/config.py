@@ -6,6 +6,7 @@ Nothing is changed in place while a run goes on: an edited file applies at the n
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -24,13 +25,11 @@ from bronze_tui.domain.errors import BronzeError
 from bronze_tui.inspect.client import InspectClient
 from bronze_tui.inspect.dataset import find_datasets
 from bronze_tui.inspect.setup import Setup
-from bronze_tui.tui.preflight import local_checks
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.widgets import config_facts
 from bronze_tui.tui.widgets.askline import AskLine
 from bronze_tui.tui.widgets.config_facts import Standing
 from bronze_tui.tui.widgets.figures import line, part, put, stack, title
-from bronze_tui.tui.widgets.ledger_facts import check_lines
 from bronze_tui.tui.widgets.rows import Cell, Column, RowTable
 
 COLUMNS = (
@@ -39,6 +38,8 @@ COLUMNS = (
     Column("origin", "set by", 11, least=62),
     Column("lock", "", 9, least=66),
 )
+_PREFLIGHT_PATIENCE = 180.0
+"""Seconds: every group of checks is bounded, and some wait for others."""
 EFFECTIVE = "effective-config.yaml"
 
 
@@ -83,7 +84,7 @@ class ConfigPage(Page):
     class Checked(Message):
         """One check of the preflight; from the client's thread or a worker."""
 
-        def __init__(self, check: dict[str, str]) -> None:
+        def __init__(self, check: dict[str, Any]) -> None:
             super().__init__()
             self.check = check
 
@@ -98,7 +99,7 @@ class ConfigPage(Page):
         super().__init__()
         self._entries: dict[str, config_facts.Entry] = {}
         self._standing: dict[str, Standing] = {}
-        self._checks: list[dict[str, str]] = []
+        self._checks: list[dict[str, Any]] = []
         self._only_changed = False
         self._filter = ""
         self._checking = False
@@ -184,11 +185,11 @@ class ConfigPage(Page):
         warnings = self._loaded.warnings if self._loaded is not None else ()
         rows = [line(("[--] ", "worry"), " ", part(warning)) for warning in warnings]
         if self._checks:
-            rows.append(check_lines(self._checks))
+            rows.append(config_facts.finding_lines(self._checks))
         elif not self._checking:
-            hint = "c checks source, store, identity, audit head, disk and clock; it writes nothing"
+            hint = "c checks all that bronze doctor checks; it writes nothing"
             if self.bronze.session.control:
-                hint = hint.replace("it writes nothing", "it stages one small file and removes it")
+                hint = hint.replace("it writes nothing", "it makes a probe object and removes it")
             rows.append(line((hint, "muted")))
         put(text, stack(rows))
 
@@ -223,36 +224,36 @@ class ConfigPage(Page):
     @work(exclusive=True, group="preflight", exit_on_error=False)
     async def _preflight(self) -> None:
         session = self.bronze.session
+        assert session.loaded is not None
         if self._client is None:
             setup = Setup.of(session.loaded, session.data_root, session.prefix)
             self._client = InspectClient(setup)
+
+        pas_dir = session.pas_dir or session.loaded.settings.emitter_options().backup_dir
 
         def tell(news: dict[str, Any]) -> None:
             self.post_message(self.Checked(news["check"]))
 
         try:
-            await self._client.ask("preflight", write=session.control, progress=tell)
-        except BronzeError as error:
-            self._add(
-                {"name": "reach", "state": "bad", "text": "NOT checked", "detail": str(error)}
+            await self._client.ask(
+                "preflight",
+                patience=_PREFLIGHT_PATIENCE,
+                write=session.control,
+                pas_dir=str(pas_dir),
+                now=self.bronze.clock(),
+                open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                progress=tell,
             )
-        await self._local_checks().wait()
+        except BronzeError as error:
+            text = {"group": "doctor", "state": "fail", "text": "NOT checked"}
+            self._add({**text, "detail": error.what, "todo": error.todo})
         self._checking = False
         self._draw_preflight()
-
-    @work(thread=True, exclusive=True, group="local", exit_on_error=False)
-    def _local_checks(self) -> None:
-        session = self.bronze.session
-        assert session.loaded is not None
-        settings, now = session.loaded.settings, self.bronze.clock()
-        pas_dir = session.pas_dir or Path(settings.emitter_options().backup_dir)
-        for check in local_checks(settings, session.data_root, pas_dir, now):
-            self.post_message(self.Checked(check.to_json()))
 
     def on_config_page_checked(self, message: Checked) -> None:
         self._add(message.check)
 
-    def _add(self, check: dict[str, str]) -> None:
+    def _add(self, check: dict[str, Any]) -> None:
         self._checks.append(check)
         self._draw_preflight()
 

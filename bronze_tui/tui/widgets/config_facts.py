@@ -170,10 +170,39 @@ def _shown(text: str, limit: int) -> str:
     return part(text, limit=limit).plain
 
 
-def preflight_title(checks: Sequence[Mapping[str, str]]) -> str:
-    """``PREFLIGHT  7 ok  1 BAD``."""
+SIGNS = {
+    "ok": ("[ok]  ", "good"),
+    "warn": ("[warn]", "worry"),
+    "fail": ("[FAIL]", "bad"),
+    "none": ("[--]  ", "muted"),
+}
+
+
+def finding_lines(findings: Sequence[Mapping[str, Any]]) -> Content:
+    """Findings by group, as ``bronze doctor`` prints them: what is wrong has its reason and what to
+    do below it."""
+    order = list(dict.fromkeys(str(found["group"]) for found in findings))
+    rows = []
+    for found in sorted(findings, key=lambda found: order.index(str(found["group"]))):
+        state = str(found["state"])
+        sign, tone = SIGNS.get(state, SIGNS["none"])
+        said = part(found["text"], tone if state in ("warn", "fail") else "", 300)
+        row = line((sign, tone), " ", part(f"{found['group']:<9}", "muted"), " ", said)
+        if found["detail"] and state == "ok":
+            row = line(row, "  ", part(found["detail"], "muted", 300))
+        rows.append(row)
+        below = [found["detail"]] if state != "ok" else []
+        rows += [
+            line(" " * 17, part(text, "muted", 1_000)) for text in [*below, found["todo"]] if text
+        ]
+    return stack(rows)
+
+
+def preflight_title(checks: Sequence[Mapping[str, Any]]) -> str:
+    """``PREFLIGHT  7 ok  1 FAILED``."""
     words = []
-    for state, word in (("ok", "ok"), ("bad", "BAD"), ("none", "not tried")):
+    said = {"ok": "ok", "warn": "warnings", "fail": "FAILED", "none": "not tried"}
+    for state, word in said.items():
         number = sum(check["state"] == state for check in checks)
         words += [f"{number} {word}"] if number else []
     return "  ".join(["PREFLIGHT", *words])

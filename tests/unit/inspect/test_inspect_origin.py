@@ -1,18 +1,18 @@
-"""The configured source and store asked: the same ledger there, and the preflight."""
+"""The configured source asked for the same ledger; the preflight in the inspecting process."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from copying import Site
-from inspecting import KEY, rewrite, setup_of
+from inspecting import KEY, loaded_of, rewrite, setup_of
 
+from bronze_tui.config.load import load
+from bronze_tui.domain.errors import Stopped, UsageError
 from bronze_tui.inspect.inspector import Inspector
-from bronze_tui.inspect.origin import Origin
 from bronze_tui.inspect.setup import Setup
 from bronze_tui.testing.tiny_lake import remove, replace_object
 
@@ -23,13 +23,6 @@ def compared(site: Site, sequence: int = 24) -> dict[str, str]:
         return inspector.compare(KEY, sequence)
     finally:
         inspector.close()
-
-
-def checked(setup: Setup, *, write: bool = False) -> dict[str, tuple[str, str]]:
-    origin = Origin(setup)
-    found = {c.name: (c.state, f"{c.text} {c.detail}") for c in origin.preflight(write=write)}
-    origin.close()
-    return found
 
 
 @pytest.fixture
@@ -79,45 +72,6 @@ def test_without_a_configuration_nothing_is_compared(copied: Site) -> None:
     assert "no source is known" in check["detail"]
 
 
-def test_all_well(copied: Site) -> None:
-    found = checked(setup_of(copied))
-    assert {state for state, _ in found.values()} == {"ok"}
-    assert "newest ledger 65" in found["source"][1]
-
-
-def test_a_write_probe_leaves_nothing_behind(copied: Site) -> None:
-    before = sorted(str(p) for p in copied.data.rglob("*") if p.is_file())
-    assert checked(setup_of(copied), write=True)["write"][0] == "ok"
-    assert sorted(str(p) for p in copied.data.rglob("*") if p.is_file()) == before
-
-
-def test_read_only_writes_nothing(copied: Site, tmp_path: Path) -> None:
-    setup = setup_of(copied, storage__local_dir=tmp_path / "new")
-    found = checked(setup)
-    assert found["write"] == ("ok", f"store folder writable {tmp_path}")
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_source_that_is_not_there(copied: Site, tmp_path: Path) -> None:
-    found = checked(setup_of(copied, source__local_path=tmp_path / "none"))
-    assert found["source"][0] == "bad"
-    assert "newest" not in found
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_one_may_not_write(own: Site) -> None:
-    own.data.chmod(0o555)
-    try:
-        assert checked(setup_of(own))["write"][0] == "bad"
-    finally:
-        own.data.chmod(0o755)
-
-
-def test_a_newest_ledger_that_is_damaged(lake: Site) -> None:
-    replace_object(lake.lake, 65, b"not a frame")
-    assert checked(setup_of(lake))["newest"][0] == "bad"
-
-
 def test_a_setup_survives_its_pipe(copied: Site) -> None:
     import json
 
@@ -126,3 +80,44 @@ def test_a_setup_survives_its_pipe(copied: Site) -> None:
     assert again.source_options() == setup.source_options()
     assert again.store_options() == setup.store_options()
     assert again.eras == setup.eras
+    assert again.settings() == loaded_of(copied).settings
+
+
+def test_a_setup_carries_secrets_lists_and_absent_values(tmp_path: Path) -> None:
+    import json
+
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "eras:\n"
+        "  - {era_id: a, network: n, ledger_start: 2, ledger_end: 9, partition_size: 4}\n"
+        "  - {era_id: b, network: n, ledger_start: 10}\n"
+        "source: {local_path: /srv, options: {a: b}, poll_interval: 2.5}\n"
+        "catalog: {postgres_dsn: 'postgres://u:hunter2@db/x'}\n"
+        "plugins: {allow: [x, y]}\n"
+    )
+    loaded = load(path, [], {})
+    again = Setup.from_json(json.loads(json.dumps(Setup.of(loaded, None, "").to_json())))
+    assert again.settings() == loaded.settings
+
+
+def test_the_preflight_tells_each_check_as_it_comes(copied: Site) -> None:
+    told: list[dict[str, Any]] = []
+    inspector = Inspector(setup_of(copied))
+    arguments = {"pas_dir": str(copied.pas), "now": 1_900_000_000.0, "open_files": 1024}
+    try:
+        before = sorted(copied.data.rglob("*"))
+        answer = inspector.preflight(
+            write=True, **arguments, progress=lambda news: not told.append(news["check"])
+        )
+        with pytest.raises(Stopped):
+            inspector.preflight(write=True, **arguments, progress=lambda news: False)
+        assert sorted(copied.data.rglob("*")) == before
+    finally:
+        inspector.close()
+    assert answer["checks"] == told
+    assert {c["state"] for c in told} <= {"ok", "none", "warn"}
+    assert ("store", "create", "ok") in {(c["group"], c["name"], c["state"]) for c in told}
+    with pytest.raises(UsageError, match="no configuration"):
+        Inspector(Setup.of(None, copied.data, "bronze/")).preflight(
+            write=False, **arguments, progress=lambda news: True
+        )
