@@ -255,11 +255,13 @@ class Throughput(EngineEvent):
     source_bytes_per_second: float
     eta_seconds: float | None
     limited_by: str
-    """source, decode, encode, store, commit, delivery, or nothing."""
+    """network, disk, memory, requests, cpu, workers, store, commit, delivery, or nothing."""
     state: str
     """running, paused, draining, stopping, at_tip, halted."""
     workers: int
     rss_bytes: int
+    fetchers: int = 0
+    """Objects that may be read at the same time now; 0 in journals that do not say it."""
 
 
 @dataclass(frozen=True, slots=True)

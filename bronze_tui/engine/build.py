@@ -27,7 +27,8 @@ from bronze_tui.engine.check import SOURCE_TODO, LedgerChecker, check_batch_boun
 from bronze_tui.engine.compare import source_contradicts
 from bronze_tui.engine.context import PRODUCER, BuildProgress, BuildStopped, Built, EraContext
 from bronze_tui.engine.existing import find_existing
-from bronze_tui.engine.fetch import ByteBudget, FetchClock, ReadAhead
+from bronze_tui.engine.fetch import ByteBudget, ReadAhead
+from bronze_tui.engine.gate import ReadGate
 from bronze_tui.hooks.contracts import BatchRef
 from bronze_tui.lake.frames import FrameReader
 from bronze_tui.tables.parquet import ParquetFile, WrittenFile, options_digest
@@ -66,7 +67,7 @@ class PartitionBuild:
         budget: ByteBudget,
         progress: BuildProgress,
         check_stop: Callable[[], None],
-        clock: FetchClock,
+        gate: ReadGate,
     ) -> None:
         self._context = context
         self._partition = partition
@@ -75,7 +76,7 @@ class PartitionBuild:
         self._budget = budget
         self._progress = progress
         self._check_stop = check_stop
-        self._clock = clock
+        self._gate = gate
         self._checker = LedgerChecker(partition)
         self._content = ContentHash()
         self._started = time.perf_counter()
@@ -132,9 +133,9 @@ class PartitionBuild:
             context.source.batches(self._partition),
             self._executor,
             self._budget,
-            self._clock,
+            self._gate,
             group=_LOCAL_GROUP if local else 1,
-            ahead=_LOCAL_AHEAD if local else context.options.fetchers,
+            ahead=(lambda: _LOCAL_AHEAD) if local else (lambda: self._gate.limit),
         )
         objects = iter(ahead)
         try:

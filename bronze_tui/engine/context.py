@@ -29,6 +29,10 @@ class EngineOptions:
     retry_backoff: float
     memory_budget: int
     fetchers: int
+    """Objects read at the same time: always, or at first."""
+    fetchers_max: int
+    adaptive: bool
+    """Find how many, up to ``fetchers_max``, while the run goes on; else ``fetchers`` is fixed."""
     max_ledger_bytes: int
     poll_interval: float
     compression: Compression

@@ -6,15 +6,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
+from bronze_tui.domain.errors import SourceUnavailable
+from bronze_tui.engine.gate import ReadGate
 from bronze_tui.hooks.contracts import BatchRef, LedgerSource
 
 _FIRST_GUESS = 4 * 1024 * 1024
 _STEP_BYTES = 4 * 1024 * 1024
-_MAX_AHEAD = 64
 
 
 class ByteBudget:
@@ -27,6 +28,7 @@ class ByteBudget:
         self._used = 0
         self._size = float(_FIRST_GUESS)
         self._seen = False
+        self._starved = False
 
     @property
     def used(self) -> int:
@@ -45,9 +47,16 @@ class ByteBudget:
         """Take ``size`` bytes if the limit allows."""
         with self._lock:
             if self._used + size > self._limit:
+                self._starved = True
                 return False
             self._used += size
             return True
+
+    def take_starved(self) -> bool:
+        """Whether it refused anything since the last call."""
+        with self._lock:
+            starved, self._starved = self._starved, False
+        return starved
 
     def take(self, size: int) -> None:
         """Take ``size`` bytes, limit or not."""
@@ -68,25 +77,6 @@ class ByteBudget:
             self._used -= size
 
 
-class FetchClock:
-    """Seconds that threads spent reading, summed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seconds = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Add a read."""
-        with self._lock:
-            self._seconds += seconds
-
-    def take(self) -> float:
-        """Seconds since the last call."""
-        with self._lock:
-            seconds, self._seconds = self._seconds, 0.0
-        return seconds
-
-
 @dataclass(slots=True)
 class _Step:
     """A group of objects under way; local sources read several in one go to save overhead."""
@@ -97,7 +87,13 @@ class _Step:
 
 
 class ReadAhead:
-    """Iterate ``(ref, bytes)`` in order; ``close`` gives everything back."""
+    """Iterate ``(ref, bytes)`` in order; ``close`` gives everything back.
+
+    Args:
+        gate: passed by every step's thread.
+        group: objects in a step, at most.
+        ahead: how many steps may be under way, asked anew for each.
+    """
 
     def __init__(
         self,
@@ -105,17 +101,17 @@ class ReadAhead:
         refs: Sequence[BatchRef],
         executor: Executor,
         budget: ByteBudget,
-        clock: FetchClock,
+        gate: ReadGate,
         group: int,
-        ahead: int,
+        ahead: Callable[[], int],
     ) -> None:
         self._source = source
         self._refs = refs
         self._executor = executor
         self._budget = budget
-        self._clock = clock
+        self._gate = gate
         self._group = max(1, group)
-        self._ahead = min(max(1, ahead), _MAX_AHEAD)
+        self._ahead = ahead
         self._next = 0
         self._steps: deque[_Step] = deque()
 
@@ -136,7 +132,8 @@ class ReadAhead:
                 self._budget.give_back(actual)
 
     def _fill(self) -> None:
-        while self._next < len(self._refs) and len(self._steps) < self._ahead:
+        most = max(1, self._ahead())
+        while self._next < len(self._refs) and len(self._steps) < most:
             refs = self._refs[self._next : self._next + self._budget.group(self._group)]
             estimated = self._budget.expect(len(refs))
             if not self._steps:
@@ -149,11 +146,23 @@ class ReadAhead:
             self._next += len(refs)
 
     def _read(self, refs: Sequence[BatchRef]) -> list[bytes]:
+        self._gate.enter()
         begin = time.perf_counter()
+        blobs: list[bytes] = []
+        trouble = False
         try:
-            return [self._source.read(ref) for ref in refs]
+            blobs.extend(map(self._source.read, refs))
+        except SourceUnavailable:
+            trouble = True
+            raise
         finally:
-            self._clock.add(time.perf_counter() - begin)
+            self._gate.leave(
+                reads=len(blobs),
+                size=sum(map(len, blobs)),
+                seconds=time.perf_counter() - begin,
+                trouble=trouble,
+            )
+        return blobs
 
     def close(self) -> None:
         """Forget what is under way; idempotent."""

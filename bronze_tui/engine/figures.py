@@ -14,8 +14,10 @@ from bronze_tui.domain.events import (
 )
 from bronze_tui.engine.context import Built
 from bronze_tui.engine.control import RunControl
+from bronze_tui.engine.limits import limited_by
+from bronze_tui.engine.loads import LoadMeter
 from bronze_tui.engine.memory import resident_bytes
-from bronze_tui.engine.rates import Rates, Sample, eta, limited_by, saturated
+from bronze_tui.engine.rates import Rates, Sample, eta, saturated
 from bronze_tui.engine.traffic import Traffic
 from bronze_tui.engine.workers import WorkerPool
 
@@ -50,14 +52,18 @@ class Figures:
         pool: WorkerPool,
         control: RunControl,
         totals: Totals,
+        meter: LoadMeter,
         traffic: Traffic | None = None,
     ) -> None:
         self._say = say
         self._pool = pool
         self._control = control
         self._totals = totals
+        self._meter = meter
         self._traffic = traffic
         self._rates = Rates()
+        self.limit = "nothing"
+        """What limits the run, as of the newest figures."""
         self._last = -1e9
         self._last_said = -1e9
         self._last_ledgers = -1
@@ -103,9 +109,9 @@ class Figures:
         stages = self._stage_delta()
         committing = self._totals.commit_seconds - self._commit_seconds
         full = window_full or saturated(held, committing, seconds)
-        limit = limited_by(stages, window_full=full, moving=moving)
-        limit = "delivery" if gated else limit
-        self._say_throughput(sample, state, ledgers_left, limit)
+        load = self._meter.take(stages, committing=full, moving=moving, delivering=gated)
+        self.limit = limited_by(load)
+        self._say_throughput(sample, state, ledgers_left)
         self._say_stages(stages, held)
         for event in self._traffic.news() if self._traffic else ():
             self._say(event)
@@ -130,9 +136,7 @@ class Figures:
         self._stages = now
         return delta
 
-    def _say_throughput(
-        self, sample: Sample, state: str, ledgers_left: int | None, limit: str
-    ) -> None:
+    def _say_throughput(self, sample: Sample, state: str, ledgers_left: int | None) -> None:
         rate = self._rates.add(sample)
         left = None
         if ledgers_left is not None:
@@ -148,10 +152,11 @@ class Figures:
                 xdr_bytes_per_second=rate.xdr_bytes,
                 source_bytes_per_second=rate.source_bytes,
                 eta_seconds=eta(left, sample, rate) if state == "running" else None,
-                limited_by=limit,
+                limited_by=self.limit,
                 state=state,
                 workers=self._control.workers,
                 rss_bytes=resident_bytes(),
+                fetchers=self._pool.gate.limit,
             )
         )
 
@@ -160,7 +165,7 @@ class Figures:
         self._commit_seconds = self._totals.commit_seconds
         self._say(
             StageFigures(
-                fetch=self._pool.fetch_clock.take(),
+                fetch=self._meter.reading,
                 decompress=stages["decompress"],
                 walk=stages["walk"],
                 hash=stages["hash"],

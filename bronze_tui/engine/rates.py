@@ -1,4 +1,4 @@
-"""Rates, ETA and what limits a run: pure arithmetic over samples of the engine's counters."""
+"""Rates, ETA and whether the sequencer is behind: pure arithmetic over the engine's counters."""
 
 from __future__ import annotations
 
@@ -61,30 +61,8 @@ def eta(ledgers_left: int | None, sample: Sample, rate: Rate) -> float | None:
 
 
 _SATURATED = 0.85
-_STAGE_OWNER = {
-    "waiting": "source",
-    "decompress": "decode",
-    "walk": "decode",
-    "hash": "decode",
-    "encode": "encode",
-    "store": "store",
-}
 
 
 def saturated(held: int, committing: float, seconds: float) -> bool:
     """Whether the sequencer committed for nearly all of ``seconds`` while built partitions wait."""
     return held > 0 and committing >= _SATURATED * seconds
-
-
-def limited_by(stages: dict[str, float], *, window_full: bool, moving: bool) -> str:
-    """The part that the builders' time goes to: source, decode, encode, store; commit when built
-    partitions wait for the sequencer; nothing when nothing moves."""
-    if window_full:
-        return "commit"
-    if not moving:
-        return "nothing"
-    owners: dict[str, float] = {}
-    for stage, seconds in stages.items():
-        owner = _STAGE_OWNER[stage]
-        owners[owner] = owners.get(owner, 0.0) + seconds
-    return max(owners, key=lambda owner: owners[owner])

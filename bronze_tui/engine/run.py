@@ -27,7 +27,9 @@ from bronze_tui.engine.context import BuildStopped, Built, EngineOptions
 from bronze_tui.engine.control import RunControl
 from bronze_tui.engine.delivery import Delivery, NoDelivery
 from bronze_tui.engine.figures import Figures, Totals, count_built
+from bronze_tui.engine.gate import open_gate
 from bronze_tui.engine.holes import declare_hole
+from bronze_tui.engine.loads import LoadMeter
 from bronze_tui.engine.outcome import RunEnd, run_verdict
 from bronze_tui.engine.requeue import refuse
 from bronze_tui.engine.schedule import EraRun, Schedule
@@ -67,10 +69,12 @@ class Engine:
         self._beat = beat
         self._delivery = delivery
         self._schedule = Schedule()
-        self._pool = WorkerPool(options, control, self._take, self._done, say)
-        self._totals = Totals()
-        self._figures = Figures(say, self._pool, control, self._totals, traffic)
         self._source = self._eras[0].context.source
+        gate = open_gate(options, self._source)
+        self._pool = WorkerPool(options, control, self._take, self._done, say, gate)
+        self._totals = Totals()
+        meter = LoadMeter(self._pool, self._eras[0].context, traffic)
+        self._figures = Figures(say, self._pool, control, self._totals, meter, traffic)
         self._tip: int | None = None
         self._tip_checked: float | None = None
         self._tip_failures = 0
@@ -100,6 +104,8 @@ class Engine:
         return {
             "state": self._state(),
             "workers": self._control.workers,
+            "fetchers": self._pool.gate.limit,
+            "limited_by": self._figures.limit,
             "source_tip": self._tip,
             "partitions_committed": self._totals.partitions,
             "ledgers_committed": self._totals.ledgers,

@@ -42,6 +42,7 @@ class Pace:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._next = 0.0
+        self._waited = 0.0
 
     def wait(self) -> None:
         """Wait for the next free place; places are given in the order of asking."""
@@ -51,8 +52,15 @@ class Pace:
             now = self._clock()
             place = max(now, self._next)
             self._next = place + self._gap
+            self._waited += place - now
         if place > now:
             self._sleep(place - now)
+
+    def take_waited(self) -> float:
+        """Seconds that requests were made to wait since the last call, summed."""
+        with self._lock:
+            waited, self._waited = self._waited, 0.0
+        return waited
 
 
 class Traffic:
@@ -65,6 +73,10 @@ class Traffic:
         self._pace = Pace(per_second)
         self._meters: dict[str, RequestMeter] = {}
         self._said: dict[str, RequestCounts] = {}
+
+    def take_waited(self) -> float:
+        """Seconds that requests were made to wait since the last call, summed."""
+        return self._pace.take_waited()
 
     def meter(self, role: str) -> RequestMeter:
         """The meter of ``source`` or ``store``, to give along with the options."""

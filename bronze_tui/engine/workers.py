@@ -19,7 +19,8 @@ from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.engine.build import PartitionBuild, Workbench
 from bronze_tui.engine.context import BuildProgress, BuildStopped, Built, EngineOptions, EraContext
 from bronze_tui.engine.control import RunControl
-from bronze_tui.engine.fetch import ByteBudget, FetchClock
+from bronze_tui.engine.fetch import ByteBudget
+from bronze_tui.engine.gate import ReadGate
 
 _MAX_DELAY = 60.0
 
@@ -42,6 +43,7 @@ class WorkerPool:
     Args:
         take: gives the next task, None when there is none now (it is asked again).
         done: takes each task's outcome.
+        gate: how many reads go on at the same time.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class WorkerPool:
         take: Callable[[], Task | None],
         done: Callable[[Task, Outcome], None],
         say: Callable[[EngineEvent], None],
+        gate: ReadGate,
     ) -> None:
         self._options = options
         self._control = control
@@ -60,11 +63,11 @@ class WorkerPool:
         self._threads: dict[int, threading.Thread] = {}
         self._active: dict[int, tuple[Task, BuildProgress]] = {}
         self._closed = False
-        self._executor = ThreadPoolExecutor(options.fetchers, thread_name_prefix="fetch")
+        self._executor = ThreadPoolExecutor(gate.most, thread_name_prefix="fetch")
         self.budget = ByteBudget(options.memory_budget)
         self.retries = 0
         self.finished_stages: dict[str, float] = {}
-        self.fetch_clock = FetchClock()
+        self.gate = gate
 
     def ensure(self) -> None:
         """Start missing builders; surplus ones end by themselves between partitions."""
@@ -162,7 +165,7 @@ class WorkerPool:
             self.budget,
             progress,
             self._control.check,
-            self.fetch_clock,
+            self.gate,
         ).run()
 
     def _delays(self) -> Iterator[float]:

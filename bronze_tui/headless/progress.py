@@ -145,6 +145,9 @@ def _rates(view: RunView) -> Text:
     if limit and view.finished is None:
         text.append(f"  limited by {plain(limit)}", style="bold")
     text.append(f"  {count(figures.workers(view) or 0)} workers")
+    reads = figures.fetchers(view)
+    if reads:
+        text.append(f"  {count(reads)} reads at a time")
     text.append(f"  {size(figures.resident_bytes(view) or 0)} memory")
     if view.retries:
         text.append(f"  {view.retries} retries")

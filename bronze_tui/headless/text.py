@@ -92,6 +92,7 @@ class TextSink:
             "xdr_per_second": size(flow.xdr_bytes) if flow else None,
             "eta": duration(figures.eta_seconds(view)),
             "limited_by": view.throughput.get("limited_by"),
+            "fetchers": figures.fetchers(view),
         }
         known = {k: v for k, v in fields.items() if v not in (None, "")}
         self._write(LogLine(view.time, "info", "progress", known))

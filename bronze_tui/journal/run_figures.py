@@ -146,7 +146,8 @@ def last_commit(view: RunView) -> float | None:
 
 
 def limited_by(view: RunView) -> str:
-    """source, decode, encode, store or commit; "" when nothing moves or nothing is known."""
+    """network, disk, memory, requests, cpu, workers, store or commit; "" when nothing moves or
+    nothing is known."""
     limit = str(view.throughput.get("limited_by", ""))
     return "" if limit == "nothing" else limit
 
@@ -177,6 +178,11 @@ def workers(view: RunView) -> int | None:
     """Builders wanted; None when the run does not tell."""
     wanted: int | None = view.throughput.get("workers", view.started.get("workers"))
     return wanted
+
+
+def fetchers(view: RunView) -> int | None:
+    """Objects that may be read at the same time now; None when the run does not tell."""
+    return view.throughput.get("fetchers") or None
 
 
 def resident_bytes(view: RunView) -> int | None:

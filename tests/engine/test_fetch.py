@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bronze_tui.domain.errors import GapError
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.engine.fetch import ByteBudget, FetchClock, ReadAhead
+from bronze_tui.engine.fetch import ByteBudget, ReadAhead
+from bronze_tui.engine.gate import ReadGate
 from bronze_tui.hooks.contracts import BatchRef, SourceInfo
 
 
@@ -49,7 +50,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def ahead(source: Objects, pool: ThreadPoolExecutor, budget: ByteBudget, group: int) -> ReadAhead:
     refs = source.batches(LedgerRange(0, len(source.sizes) - 1))
-    return ReadAhead(source, refs, pool, budget, FetchClock(), group, 4)
+    return ReadAhead(source, refs, pool, budget, ReadGate(2), group, lambda: 4)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,12 +1,10 @@
-"""Rates, ETA and the verdict on what limits a run, as tables."""
+"""Rates, ETA and whether the sequencer is behind, as tables."""
 
 from __future__ import annotations
 
 import pytest
 
-from bronze_tui.engine.rates import Rate, Rates, Sample, eta, limited_by, saturated
-
-STAGES = dict.fromkeys(("waiting", "decompress", "walk", "hash", "encode", "store"), 0.0)
+from bronze_tui.engine.rates import Rate, Rates, Sample, eta, saturated
 
 
 def test_rate_looks_back_over_a_window() -> None:
@@ -25,21 +23,6 @@ def test_eta_is_by_bytes_and_never_stale() -> None:
     assert eta(None, sample, Rate(10, 0, 500)) is None
     assert eta(200, sample, Rate(0, 0, 0)) is None
     assert eta(200, Sample(10, 0, 0, 0), Rate(10, 0, 500)) is None
-
-
-@pytest.mark.parametrize(
-    ("stages", "full", "moving", "expected"),
-    [
-        ({"waiting": 3.0, "encode": 1.0}, False, True, "source"),
-        ({"decompress": 1.0, "walk": 1.0, "hash": 1.0, "encode": 2.0}, False, True, "decode"),
-        ({"encode": 2.0, "walk": 1.0}, False, True, "encode"),
-        ({"store": 2.0, "walk": 1.0}, False, True, "store"),
-        ({"store": 2.0}, True, True, "commit"),
-        ({}, False, False, "nothing"),
-    ],
-)
-def test_limited_by(stages: dict[str, float], full: bool, moving: bool, expected: str) -> None:
-    assert limited_by(STAGES | stages, window_full=full, moving=moving) == expected
 
 
 @pytest.mark.parametrize(

@@ -87,15 +87,14 @@ def _passphrase(declared: str | None, subject: Subject) -> Iterator[Finding]:
 
 
 def _newest(source: LedgerSource, subject: Subject) -> tuple[int | None, list[Finding]]:
-    """A lake that cannot be listed is read up to the configured end."""
+    """A lake that cannot be listed is looked at up to the configured end."""
     end = subject.settings.active()[-1].ledger_end
     try:
         tip = source.tip()
     except SourceError as error:
-        if end is None or error.retryable:
-            return None, [NOTES.error("newest", "newest ledger NOT found", error)]
-        text = f"newest ledger not known; read up to the configured end, {end:,}"
-        return end, [NOTES.none("newest", text, error.what)]
+        # What can be read is still looked at, but a run needs the newest ledger.
+        known = None if error.retryable else end
+        return known, [NOTES.error("newest", "newest ledger NOT found", error)]
     if tip is None:
         todo = "wait for its first object, or correct source.url"
         return None, [NOTES.fail("newest", "source reachable, but EMPTY", todo=todo)]

@@ -31,6 +31,13 @@ from bronze_tui.tui.widgets.figures import (
 )
 
 LIMITS = {
+    "network": ("fetch",),
+    "disk": ("fetch", "store"),
+    "memory": ("fetch",),
+    "requests": ("fetch",),
+    "cpu": ("decompress", "walk", "hash", "encode"),
+    "workers": ("decompress", "walk", "hash", "encode"),
+    # Of journals of older versions.
     "source": ("fetch",),
     "decode": ("decompress", "walk", "hash"),
     "encode": ("encode",),
@@ -186,7 +193,9 @@ class StagesPanel(Static):
         """Rows, or one line where it is low."""
         limit = run_figures.limited_by(view)
         marked = LIMITS.get(limit, ())
+        reads = run_figures.fetchers(view)
         about = f"limited by {limit}" if marked else ""
+        about += f", {reads} reads at a time" if marked and reads else ""
         ended = over(view, verdict)
         if ended:
             # Its last second says nothing of a run that is over: show where its time went.
