@@ -324,7 +324,7 @@ class Inspector:
         result = find.result_path(top, wanted)
         if result is None:
             return None
-        url = str(self._setup.source.get("url", ""))
+        url = self._setup.source_url
         network = chain_key.split("/")[0]
         passphrase, known_by = find.passphrase_of(self._setup.passphrase, url, network)
         envelope = find.envelope_path(top, wanted, passphrase) if passphrase else None

@@ -6,7 +6,7 @@ Secrets may be in it: it goes to the child's standard input and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from bronze_tui.domain.errors import UsageError
 if TYPE_CHECKING:
     from bronze_tui.config.load import Loaded
     from bronze_tui.config.models import Settings
-    from bronze_tui.hooks.contracts import SourceOptions, StoreOptions
+    from bronze_tui.hooks.contracts import SourceOptions
 
 DEFAULT_MAX_LEDGER_BYTES = 256 << 20
 
@@ -42,9 +42,8 @@ class Setup:
     """Of the configuration; datasets of other eras are listed after these."""
     passphrase: str = ""
     source_mode: str = ""
-    source: Mapping[str, Any] = field(default_factory=dict)
+    source_url: str = ""
     store_backend: str = ""
-    store: Mapping[str, Any] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     disable: tuple[str, ...] = ()
     max_ledger_bytes: int = DEFAULT_MAX_LEDGER_BYTES
@@ -58,7 +57,6 @@ class Setup:
         if loaded is None:
             return cls(data_root=root, prefix=prefix)
         settings = loaded.settings
-        store = _doc(settings.store_options())
         return cls(
             data_root=root,
             prefix=prefix,
@@ -68,9 +66,8 @@ class Setup:
             ),
             passphrase=settings.source.network_passphrase,
             source_mode=settings.source.mode,
-            source=_doc(settings.source_options()),
+            source_url=settings.source_options().url,
             store_backend=settings.storage.backend,
-            store={**store, "staging_dir": str(store["staging_dir"])},
             allow=settings.plugins.allow,
             disable=settings.plugins.disable,
             max_ledger_bytes=settings.source.max_ledger_bytes,
@@ -107,23 +104,8 @@ class Setup:
         return Settings.model_validate(self.config)
 
     def source_options(self) -> SourceOptions:
-        """As the source's factory takes them."""
-        from bronze_tui.hooks.contracts import SourceOptions
-
-        return SourceOptions(**{**self.source, "extra": _pairs(self.source)})
-
-    def store_options(self) -> StoreOptions:
-        """As the store's factory takes them."""
-        from bronze_tui.hooks.contracts import StoreOptions
-
-        staging = Path(self.store["staging_dir"])
-        return StoreOptions(**{**self.store, "extra": _pairs(self.store), "staging_dir": staging})
-
-
-def _doc(options: SourceOptions | StoreOptions) -> dict[str, Any]:
-    """The settings among a factory's options; the meter is this process's own."""
-    named = (field.name for field in fields(options) if field.name != "meter")
-    return {name: getattr(options, name) for name in named}
+        """As the source's factory takes them; raises as ``settings``."""
+        return self.settings().source_options()
 
 
 def _plain(value: Any) -> Any:
@@ -134,7 +116,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     reveal = getattr(value, "get_secret_value", None)
     return reveal() if reveal is not None else value
-
-
-def _pairs(doc: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((str(name), str(text)) for name, text in doc.get("extra", ()))

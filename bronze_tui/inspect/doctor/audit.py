@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bronze_tui.audit.folder import verify_folder
 from bronze_tui.audit.report import VerifyReport
-from bronze_tui.catalog.store import Catalog
+from bronze_tui.catalog.opening import read_catalog
 from bronze_tui.domain.errors import BronzeError, Exit
 from bronze_tui.domain.writers import temp_name
 from bronze_tui.inspect.doctor.finding import Finding, Notes
@@ -26,7 +26,10 @@ def checks(subject: Subject) -> Iterator[Finding]:
     folder = subject.pas_dir
     yield writable(folder, write=subject.write)
     yield chain(folder)
-    yield from _against_catalog(subject)
+    try:
+        yield from _against_catalog(subject)
+    except BronzeError as error:
+        yield NOTES.none("head", "audit head not compared with the catalog", str(error))
 
 
 def writable(folder: Path, *, write: bool) -> Finding:
@@ -79,12 +82,13 @@ def _judged(report: VerifyReport, folder: Path) -> Finding:
 
 
 def _against_catalog(subject: Subject) -> Iterator[Finding]:
-    settings, path = subject.settings, subject.settings.catalog_path()
-    if settings.catalog.postgres_dsn.get_secret_value() or not path.exists():
-        return
+    settings = subject.settings
     for era in settings.active():
         for attempt in range(2):
-            with closing(Catalog(path, read_only=True)) as catalog:
+            catalog = read_catalog(settings)
+            if catalog is None:
+                return
+            with closing(catalog):
                 rows = catalog.rows(era.chain_key)
             filed = [row for row in rows if row.filed]
             report = verify_folder(subject.pas_dir) if subject.pas_dir.is_dir() else None

@@ -8,37 +8,80 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from bronze_tui.catalog.database import Database
+from bronze_tui.catalog.migrations import LATEST, version_of
+from bronze_tui.catalog.opening import open_database
 from bronze_tui.catalog.store import Catalog
-from bronze_tui.domain.errors import BronzeError, Exit
+from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.layout import Layout
 from bronze_tui.inspect.dataset import find_datasets
 from bronze_tui.inspect.doctor.finding import Finding, Notes
 from bronze_tui.inspect.doctor.subject import Subject
 
 NOTES = Notes("catalog")
+_ASK = (
+    "SELECT pg_is_in_recovery(), has_schema_privilege(current_schema(), 'CREATE'),"
+    " extract(epoch FROM clock_timestamp())"
+)
 
 
 def checks(subject: Subject) -> Iterator[Finding]:
     """Look into it; nothing is made or migrated."""
-    if subject.settings.catalog.postgres_dsn.get_secret_value():
-        text = "this version keeps its catalog in SQLite"
-        todo = "leave catalog.postgres_dsn empty"
-        yield NOTES.fail("open", text, todo=todo, code=Exit.USAGE)
-        return
-    path = subject.settings.catalog_path()
-    if not path.exists():
-        yield from _absent(path, subject)
+    settings = subject.settings
+    server = bool(settings.catalog.postgres_dsn.get_secret_value())
+    if not server and not settings.catalog_path().exists():
+        yield from _absent(settings.catalog_path(), subject)
         return
     begin = time.perf_counter()
     try:
-        catalog = Catalog(path, read_only=True)
+        database = open_database(settings, read_only=True)
     except BronzeError as error:
         yield NOTES.error("open", "catalog NOT usable", error)
         return
-    with closing(catalog):
+    with closing(database):
         seconds = time.perf_counter() - begin
-        yield NOTES.ok("open", f"SQLite catalog readable ({seconds * 1000:,.0f} ms)", str(path))
-        yield from _chains(catalog, subject)
+        kind = "PostgreSQL" if server else "SQLite"
+        yield NOTES.ok(
+            "open", f"{kind} catalog readable ({seconds * 1000:,.0f} ms)", database.where
+        )
+        if server:
+            yield from _server(database, subject)
+        version = database.read(lambda c: version_of(c, database))
+        yield _schema(version)
+        if version:
+            yield from _chains(Catalog(database, read_only=True), subject)
+    if not server:
+        yield from _file(settings.catalog_path())
+
+
+def _schema(version: int) -> Finding:
+    if version == LATEST:
+        return NOTES.ok("schema", f"schema version {version}")
+    if version > LATEST:
+        text = f"schema version {version} is newer than this software's {LATEST}"
+        return NOTES.fail("schema", text, todo="use the version that wrote it or a newer one")
+    if version == 0:
+        return NOTES.ok("schema", "its tables are not there yet: the first run makes them")
+    text = f"schema version {version}, this software's is {LATEST}"
+    return NOTES.ok("schema", text, "the next run migrates it; bronze catalog migrate --dry-run")
+
+
+def _server(database: Database, subject: Subject) -> Iterator[Finding]:
+    """Whether the server takes writes, and its clock."""
+    asked = time.time()
+    standby, create, clock = database.read(lambda c: tuple(c.exec_driver_sql(_ASK).one()))
+    subject.server_times.append(("the catalog's server", float(clock) - asked))
+    if standby:
+        todo = "name the primary server in catalog.postgres_dsn"
+        yield NOTES.fail("write", "the server is a standby and takes no writes", todo=todo)
+    elif not create:
+        todo = "grant CREATE on the schema, or migrate as its owner: bronze catalog migrate"
+        yield NOTES.warn("write", "this user may not make tables there", todo=todo)
+    else:
+        yield NOTES.ok("write", "the server takes writes, and this user may make tables")
+
+
+def _file(path: Path) -> Iterator[Finding]:
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         todo = "give this user the right to write there"
         yield NOTES.fail("write", "catalog NOT writable", str(path), todo)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from bronze_tui.domain.endpoint import Address, Endpoint, parse_endpoint, refusal_of
 from bronze_tui.domain.errors import Exit
 from bronze_tui.domain.text import safe_text
 from bronze_tui.inspect.doctor.finding import Finding, Notes
@@ -36,8 +37,12 @@ def checks(subject: Subject) -> Iterator[Finding]:
     if not pas.endpoint or not pas.enabled:
         yield NOTES.none("endpoint", "no audit endpoint is used")
         return
-    parts = urlsplit(pas.endpoint)
-    host, shown = parts.hostname or "", f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    try:
+        target = parse_endpoint(pas.endpoint)
+    except ValueError as error:
+        yield NOTES.fail("address", f"pas.endpoint {error}", code=Exit.USAGE)
+        return
+    shown, host = f"{target.scheme}://{target.authority}", target.host
     todo = "check pas.endpoint, the name server and firewalls between"
     try:
         addresses = resolve(pas.endpoint)
@@ -45,7 +50,11 @@ def checks(subject: Subject) -> Iterator[Finding]:
         text = f"{host} does NOT resolve"
         yield NOTES.fail("address", text, str(error.strerror), todo, Exit.UNREACHABLE)
         return
-    yield from _rules(parts.scheme, addresses)
+    found = _rules(target, addresses, allow_private=pas.allow_private)
+    yield found
+    if found.state == "fail":
+        # A post would be refused, so nothing is asked either.
+        return
     try:
         answer = ask(pas.endpoint, "/health")
     except (OSError, http.client.HTTPException) as error:
@@ -65,25 +74,18 @@ def checks(subject: Subject) -> Iterator[Finding]:
         yield NOTES.ok("reach", text, "asked without posting an event")
 
 
-def _rules(
-    scheme: str, addresses: list[ipaddress.IPv4Address | ipaddress.IPv6Address]
-) -> Iterator[Finding]:
-    shown = ", ".join(map(str, addresses[:3]))
-    inside = [a for a in addresses if not a.is_global and not a.is_loopback]
-    if any(a.is_link_local for a in addresses):
-        text = "the endpoint resolves to a link-local address"
-        todo = "events are public: use the receiver's public name"
-        yield NOTES.fail("address", text, shown, todo)
-    elif inside:
-        text = "the endpoint is in a private network"
-        yield NOTES.warn("address", text, shown, "see that this is the receiver you mean")
-    else:
-        yield NOTES.ok("address", "the endpoint resolves", shown)
-    if scheme == "http" and not all(a.is_loopback for a in addresses):
-        yield NOTES.warn("encryption", "events travel unencrypted", todo="use https")
+def _rules(target: Endpoint, addresses: list[Address], *, allow_private: bool) -> Finding:
+    """The emitter's own rules: one address that is not allowed refuses the name."""
+    for address in addresses:
+        why = refusal_of(target, address, allow_private=allow_private)
+        if why:
+            text = f"{target.host} is NOT an address that events may be posted to"
+            todo = "check pas.endpoint; pas.allow_private: true is for private networks"
+            return NOTES.fail("address", text, why, todo)
+    return NOTES.ok("address", "the endpoint resolves", ", ".join(map(str, addresses[:3])))
 
 
-def resolve(url: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def resolve(url: str) -> list[Address]:
     """Addresses of the URL's host.
 
     Raises:

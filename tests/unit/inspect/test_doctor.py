@@ -498,16 +498,19 @@ def test_an_endpoint_that_is_silent_or_absent(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_addresses_that_no_receiver_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolving(*addresses: str) -> dict[str, Finding]:
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 80)) for a in addresses]
+    def resolving(*addresses: str) -> list[Finding]:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 443)) for a in addresses]
         monkeypatch.setattr(endpoint.socket, "getaddrinfo", lambda *a, **k: found)
-        return by_name(endpoint._rules("http", endpoint.resolve("http://pas.example")))
+        return list(endpoint.checks(receiving("https://pas.example")))
 
-    assert resolving("169.254.169.254")["address"].state == "fail"
-    assert resolving("10.1.2.3")["address"].state == "warn"
-    public = resolving("93.184.216.34")
-    assert public["address"].state == "ok"
-    assert public["encryption"].state == "warn"
+    def asked(*args: object) -> endpoint.Answer:
+        return endpoint.Answer(404, 0.01, None)
+
+    monkeypatch.setattr(endpoint, "ask", asked)
+    for bad in (["169.254.169.254"], ["10.1.2.3"], ["93.184.216.34", "127.0.0.1"]):
+        found = resolving(*bad)
+        assert [(f.name, f.state) for f in found] == [("address", "fail")], "nothing was asked"
+    assert [f.state for f in resolving("93.184.216.34")] == ["ok", "ok"]
 
 
 def test_a_server_knows_the_time() -> None:

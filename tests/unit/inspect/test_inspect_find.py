@@ -79,7 +79,7 @@ def test_bytes_that_are_no_transaction_hash_are_only_mentioned(inspector: Inspec
 def test_an_unknown_passphrase_is_said_and_the_result_still_found(copied: Site) -> None:
     from dataclasses import replace
 
-    setup = replace(setup_of(copied), source={}, passphrase="")
+    setup = replace(setup_of(copied), source_url="", passphrase="")
     inspector = Inspector(setup)
     wanted = a_hash(inspector, 24)
     hit = inspector.find_transaction(KEY, wanted, 2, 65, go_on)["found"]

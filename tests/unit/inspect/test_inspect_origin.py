@@ -78,7 +78,6 @@ def test_a_setup_survives_its_pipe(copied: Site) -> None:
     setup = setup_of(copied)
     again = Setup.from_json(json.loads(json.dumps(setup.to_json())))
     assert again.source_options() == setup.source_options()
-    assert again.store_options() == setup.store_options()
     assert again.eras == setup.eras
     assert again.settings() == loaded_of(copied).settings
 
