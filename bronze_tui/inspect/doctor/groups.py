@@ -24,6 +24,6 @@ GROUPS = (
     Group("audit", audit.checks, cleans=True),
     Group("endpoint", endpoint.checks),
     Group("machine", machine.checks, after=("source",)),
-    Group("clock", clock.checks, after=("source", "endpoint")),
+    Group("clock", clock.checks, after=("source", "endpoint", "catalog")),
 )
 """In the order in which they are shown."""

@@ -41,7 +41,8 @@ def checks(subject: Subject) -> Iterator[Finding]:
         return
     begin = time.perf_counter()
     try:
-        source: LedgerSource = factory(settings.source_options())
+        with subject.first_imports():
+            source: LedgerSource = factory(settings.source_options())
     except BronzeError as error:
         yield NOTES.error("open", "source NOT reachable", error)
         return

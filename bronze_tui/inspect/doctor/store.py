@@ -39,7 +39,8 @@ def checks(subject: Subject) -> Iterator[Finding]:
         yield NOTES.none("open", "store not opened: its plugin is not there")
         return
     try:
-        store: Store = factory(settings.store_options())
+        with subject.first_imports():
+            store: Store = factory(settings.store_options())
     except BronzeError as error:
         yield NOTES.error("open", "store CANNOT be opened", error)
         return

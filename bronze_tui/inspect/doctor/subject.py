@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+_IMPORTS = 5.0
 
 if TYPE_CHECKING:
     from bronze_tui.config.models import Settings
@@ -40,8 +44,21 @@ class Subject:
     """Unix seconds when it closed."""
     bytes_per_ledger: float | None = None
     """Mean source bytes of a ledger, of those read."""
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    """See ``first_imports``."""
     server_times: list[tuple[str, float]] = field(default_factory=list)
     """Server and how many seconds its clock is before ours."""
+
+    @contextmanager
+    def first_imports(self) -> Iterator[None]:
+        """Hold the others' opening back for a while: factories import compiled clients, some of
+        which fail when two threads import them at once. A server that hangs holds nobody up."""
+        held = self.opening.acquire(timeout=_IMPORTS)
+        try:
+            yield
+        finally:
+            if held:
+                self.opening.release()
 
 
 def data_root_of(settings: Settings) -> Path | None:
