@@ -36,6 +36,14 @@ def test_pace_spaces_requests_evenly() -> None:
     assert times.slept == [0.25] * 4
 
 
+def test_what_requests_waited_is_told_once() -> None:
+    pace = Pace(2, lambda: 0.0, lambda seconds: None)
+    for _ in range(4):
+        pace.wait()
+    assert pace.take_waited() == 0.5 + 1.0 + 1.5
+    assert pace.take_waited() == 0.0
+
+
 def test_pace_gives_each_thread_its_own_place() -> None:
     asked: list[float] = []
     pace = Pace(10, lambda: 0.0, asked.append)
