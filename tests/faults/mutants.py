@@ -67,23 +67,22 @@ def makes_events_anew() -> None:
 
 def commits_before_the_data() -> None:
     """The commit record is written first, then the files it speaks of."""
-    from bronze_tui.domain.partition import CommitRecord, Manifest
+    from bronze_tui.domain.partition import CommitRecord
     from bronze_tui.engine import build
 
-    real = build.put_uncommitted
+    real, real_manifest = build.put_uncommitted, build.put_manifest
     waiting: dict[Any, Any] = {}
 
     def early(context: Any, partition: Any, key: str, data: Any) -> None:
-        if key.endswith(".parquet"):
-            waiting[partition] = (key, data)
-            return
-        manifest = Manifest.from_json(data, context.era, where=key)
-        assert manifest.links is not None
+        waiting[partition] = (key, data)
+
+    def late(context: Any, manifest: Any) -> Any:
+        partition = manifest.partition
         record = CommitRecord(
             era=context.era,
             partition=partition,
             tables=manifest.tables,
-            manifests=((context.table, _checksum(data)),),
+            manifests=((context.table, _checksum(manifest.to_json())),),
             links=manifest.links,
             producer=manifest.producer,
             created_at=manifest.created_at,
@@ -92,9 +91,9 @@ def commits_before_the_data() -> None:
         )
         context.store.create(context.layout.commit_record(partition), record.to_json())
         real(context, partition, *waiting.pop(partition))
-        real(context, partition, key, data)
+        return real_manifest(context, manifest)
 
-    build.put_uncommitted = early
+    build.put_uncommitted, build.put_manifest = early, late
 
 
 def moves_the_checkpoint_first() -> None:

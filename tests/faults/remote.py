@@ -1,5 +1,5 @@
 """Sites whose parts stand on real servers: lake and store on S3, catalog in PostgreSQL, audit
-events posted to a receiver; before each a chaos proxy. Which parts, is chosen; the rest is local."""
+events posted to a receiver; before each stands a chaos proxy. What is not chosen is local."""
 
 from __future__ import annotations
 
