@@ -93,6 +93,10 @@ class Chaos:
         self._ask({"trap": {}})
         return int(matched)
 
+    def number(self) -> int:
+        """How many requests it has seen."""
+        return int(self._ask({})["number"])
+
     def faults(self) -> dict[str, int]:
         """How many of each kind it made."""
         found: dict[str, int] = self._ask({})["faults"]

@@ -177,7 +177,7 @@ class Sweep:
         site, line = self._begin(fault.name)
         ended = run(site, fault, self._mutate)
         line.runs += 1
-        line.reached += ended.killed or fault.effect not in ("before", "after", "torn")
+        line.reached += ended.killed or fault.effect in ERRORS or 0 < fault.n <= ended.count
         line.codes[ended.code] = line.codes.get(ended.code, 0) + 1
         allowed = DISK_CODES if fault.how in ("patch", "strace") else SERVER_CODES
         wrong = [] if ended.killed else manners(ended, allowed)
