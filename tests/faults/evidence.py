@@ -83,13 +83,18 @@ def gather(site: Site) -> Evidence:
         objects=folder_bytes(site.dataset),
         events=event_files(site.pas),
         checkpoints=checkpoint_files(site.state),
-        catalog=sqlite_catalog(site.state),
+        catalog=_catalog(site),
         leftovers=[
             str(path.relative_to(site.root))
             for root in (site.data, site.pas, site.state)
             for path in leftovers(root)
         ],
     )
+
+
+def _catalog(site: Site) -> Catalog:
+    dsn = site.settings.get("catalog.postgres_dsn")
+    return postgres_catalog(dsn) if dsn else sqlite_catalog(site.state)
 
 
 def schema(site: Site) -> set[str]:
