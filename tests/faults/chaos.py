@@ -186,8 +186,7 @@ class Proxy:
                 await self._before(fault, data, rng)
                 if fault in ("kill-after", "lost", "truncated", "slow"):
                     answers.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await answers
+                    await answers
                     await self._answer_tcp(fault, data, (theirs, ours), writer)
                     answers = asyncio.create_task(_relay(theirs, writer))
                     continue
@@ -215,11 +214,15 @@ class Proxy:
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
+    try:
         while data := await reader.read(1 << 16):
             writer.write(data)
             await writer.drain()
-        writer.close()
+    except ConnectionError:
+        pass
+    except asyncio.CancelledError:
+        return  # the rest is answered elsewhere
+    _reset(writer)
 
 
 async def _pass_on(fault: str, raw: bytes, writer: asyncio.StreamWriter) -> None:

@@ -12,25 +12,25 @@ from typing import Any
 
 def skips_what_has_a_file() -> None:
     """The Go copier's rule: a partition whose Parquet file stands is done."""
+    from bronze_tui.domain.ledger import LedgerRange
     from bronze_tui.engine import opening
     from bronze_tui.engine.plan import next_ledger
 
+    seen: dict[str, Any] = {}
+
     def skipping(era: Any, committed: Any, holes: Any) -> int:
-        files = opening.mutant_table.glob("range=*/*.parquet")  # type: ignore[attr-defined]
-        ranges = [opening.mutant_range(p.stem.removeprefix("part-")) for p in files]  # type: ignore[attr-defined]
+        names = [Path(found.key).name for found in seen["store"].list(seen["table"])]
+        files = [name for name in names if name.endswith(".parquet")]
+        ranges = [LedgerRange.parse(n.removeprefix("part-").split(".")[0]) for n in files]
         return next_ledger(era, [*committed, *ranges], holes)
 
     open_store = opening.Opened._open_store
 
     def noting(self: Any) -> Any:
-        from bronze_tui.domain.ledger import LedgerRange
-
-        store = open_store(self)
         era = self._settings.active()[0]
-        key = f"{self._settings.storage.prefix}{era.chain_key}/ledgers_lcm_raw"
-        opening.mutant_table = Path(store.local_path(key))  # type: ignore[attr-defined]
-        opening.mutant_range = LedgerRange.parse  # type: ignore[attr-defined]
-        return store
+        key = f"{self._settings.storage.prefix}{era.chain_key}/ledgers_lcm_raw/"
+        seen["store"], seen["table"] = open_store(self), key
+        return seen["store"]
 
     opening.Opened._open_store = noting  # type: ignore[method-assign]
     opening.next_ledger = skipping  # type: ignore[assignment]
@@ -136,6 +136,21 @@ def builds_otherwise_each_time() -> None:
     PartitionBuild._write = dated  # type: ignore[method-assign]
 
 
+def marks_delivered_first() -> None:
+    """An event is noted as delivered when it is about to be posted."""
+    from bronze_tui.catalog.deliveries import WAITING, Deliveries
+
+    real = Deliveries.next
+
+    def early(self: Any, chain_key: str) -> Any:
+        queued = real(self, chain_key)
+        if queued is not None and queued.state == WAITING and queued.row.filed:
+            self.mark_delivered(chain_key, queued.row.seq)
+        return queued
+
+    Deliveries.next = early  # type: ignore[method-assign]
+
+
 def never_syncs() -> None:
     """Files and folders are not synced; only a power cut, not a kill, would show it."""
     from bronze_tui.domain import files
@@ -156,4 +171,5 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "commits-before-the-data": commits_before_the_data,
     "moves-the-checkpoint-first": moves_the_checkpoint_first,
     "builds-otherwise-each-time": builds_otherwise_each_time,
+    "marks-delivered-first": marks_delivered_first,
 }
