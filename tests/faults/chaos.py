@@ -186,7 +186,8 @@ class Proxy:
                 await self._before(fault, data, rng)
                 if fault in ("kill-after", "lost", "truncated", "slow"):
                     answers.cancel()
-                    await answers
+                    with suppress(asyncio.CancelledError):
+                        await answers
                     await self._answer_tcp(fault, data, (theirs, ours), writer)
                     answers = asyncio.create_task(_relay(theirs, writer))
                     continue
@@ -220,8 +221,6 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             await writer.drain()
     except ConnectionError:
         pass
-    except asyncio.CancelledError:
-        return  # the rest is answered elsewhere
     _reset(writer)
 
 

@@ -196,10 +196,11 @@ def _losers_go_on(storm: Storm) -> list[str]:
 def _apart(site: Site, number: int) -> Mapping[str, Any]:
     if number == 0:
         return {}
-    return {
-        "checkpoint__dir": site.root / f"state-{number}",
-        "pas__backup_dir": site.root / f"pas-{number}",
-    }
+    own = {"checkpoint__dir": site.root / f"state-{number}"}
+    if isinstance(site, RemoteSite) and site.dsn:
+        return own
+    # A catalog of its own makes a chain of its own.
+    return own | {"pas__backup_dir": site.root / f"pas-{number}"}
 
 
 STORMS: dict[str, tuple[tuple[str, ...], Blow]] = {
