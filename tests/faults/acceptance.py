@@ -113,7 +113,7 @@ class Backfill:
     def _kill_and_restart(self) -> None:
         """Each kill comes after some share of the work that is left."""
         whole = self._report.ledgers
-        for _ in range(self._kills):
+        while self._report.kills < self._kills and len(self._report.runs) < MOST_RUNS:
             target = self.site.chaos["store"].number() + self._rng.randint(
                 max(1, whole // 25), max(2, whole // 7)
             )
@@ -123,7 +123,9 @@ class Backfill:
             if process.poll() is None:
                 process.kill()
                 self._report.kills += 1
-            self._ended(process.wait())
+            if self._ended(process.wait()) == 0:
+                self._report.wrong.append(f"done before {self._kills} kills")
+                return
 
     def _to_the_end(self) -> None:
         for _ in range(MOST_RUNS):

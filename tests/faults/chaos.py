@@ -180,7 +180,7 @@ class Proxy:
         answers = asyncio.create_task(_relay(theirs, writer))
         try:
             while data := await reader.read(1 << 16):
-                fault = self.decide("")
+                fault = self.decide(data.decode("latin-1"))
                 rng = random.Random(f"{self.seed}:{self.number}:how")
                 self.note("", fault, b"")
                 await self._before(fault, data, rng)

@@ -78,7 +78,7 @@ class Chaos:
         self._ask({"backend": port})
 
     def set_trap(self, n: int, effect: str, match: str = "", pid: int = 0) -> None:
-        """Do ``effect`` to the n-th request from now whose line holds ``match``.
+        """Do ``effect`` to the n-th request from now whose line (over TCP: bytes) holds ``match``.
 
         Args:
             n: from 1; 0 counts only.

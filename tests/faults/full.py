@@ -42,13 +42,21 @@ JOBS = (
     Job("local, catalog rebuilt", ("--how", "patch", "--all", "--start", "lost-catalog"), 0.1),
     Job("local, partitions adopted", ("--how", "patch", "--all", "--start", "uncommitted"), 0.1),
 )
+LOCAL, REMOTE = ("--how", "patch", "--kind"), ("--where", SERVERS, "--kind")
 MUTANTS = (
-    ("skips-what-has-a-file", "I6:", "--how patch --kind before_link --at 2"),
-    ("splits-the-transaction", "I4:", "--how patch --kind before_commit"),
-    ("skips-what-has-a-file", "I6:|leaves ledgers", f"--where {SERVERS} --kind store_after"),
-    ("splits-the-transaction", "I4:", f"--where {SERVERS} --kind catalog_before"),
-    ("marks-delivered-first", "I8:", f"--where {SERVERS} --kind endpoint_before"),
-    ("makes-events-anew", "I4:", f"--where {SERVERS} --kind before_rename --at 1"),
+    ("skips-what-has-a-file", "I6:", (*LOCAL, "before link", "--at", "2")),
+    ("splits-the-transaction", "I4:", (*LOCAL, "before commit")),
+    ("commits-before-the-data", "I1:", (*LOCAL, "after link", "--at", "1")),
+    ("moves-the-checkpoint-first", "I7:", (*LOCAL, "before link", "--at", "3")),
+    ("builds-otherwise-each-time", "I10:", (*LOCAL, "before link", "--at", "3")),
+    (
+        "skips-what-has-a-file",
+        "I6:|leaves ledgers",
+        (*REMOTE, "store after", "--request", "/part-"),
+    ),
+    ("splits-the-transaction", "I4:", (*REMOTE, "catalog before", "--request", "_quality")),
+    ("marks-delivered-first", "I8:", (*REMOTE, "endpoint before")),
+    ("makes-events-anew", "I4:", (*REMOTE, "before rename", "--at", "1")),
 )
 """Which broken engine must be caught, by what, and where."""
 
@@ -102,14 +110,13 @@ def grouped(doc: dict[str, Any]) -> dict[str, Group]:
     return groups
 
 
-def caught(mutant: str, sees: str, words: str, seed: int) -> str:
+def caught(mutant: str, sees: str, words: tuple[str, ...], seed: int) -> str:
     """Why the mutant was not caught as it should; empty when it was."""
-    parts = tuple(part.replace("_", " ") for part in words.split())
-    doc = sweep((*parts, "--all", "--workers", "1", "--mutant", mutant, "--first"), 300, seed)
+    doc = sweep((*words, "--all", "--workers", "1", "--mutant", mutant, "--first"), 300, seed)
     bad = [wrong for line in doc["lines"] for wrong in line["bad"]]
     if any(re.search(sees, wrong) for wrong in bad):
         return ""
-    return f"{mutant} ({words}) was not caught by {sees}: {bad[:2]} {doc.get('failed', '')}"
+    return f"{mutant} ({' '.join(words)}) was not caught: {bad[:2]} {doc.get('failed', '')}"
 
 
 def acceptance(seed: int, ledgers: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -309,6 +309,7 @@ def _sweep(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
     parts = tuple(filter(None, options.where.split(",")))
     sweep = Sweep(root, stack, options.mutant, options.workers, options.start, parts)
     chosen = [k for k in kinds(not missing, parts) if options.how in ("", k.how)]
+    chosen = [replace(k, call=options.request) if k.how in parts else k for k in chosen]
     chosen = [k for k in chosen if options.kind in k.name]
     if not options.all:
         chosen = rng.sample(chosen, min(len(chosen), options.sample // 2))
@@ -354,6 +355,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--storms", type=int, default=0, help="runs with random trouble")
     parser.add_argument("--storm", default="", help=f"only these, of {', '.join(STORMS)}")
     parser.add_argument("--kind", default="", help="only faults whose name holds this text")
+    parser.add_argument("--request", default="", help="only requests that hold this text")
     parser.add_argument("--at", type=int, nargs="*", help="only these n")
     parser.add_argument("--mutant", choices=("", *MUTANTS), default="", help="break the engine")
     parser.add_argument("--workers", type=int, default=2)
