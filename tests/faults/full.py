@@ -51,7 +51,7 @@ MUTANTS = (
     ("builds-otherwise-each-time", "I10:", (*LOCAL, "before link", "--at", "3")),
     (
         "skips-what-has-a-file",
-        "I6:|leaves ledgers",
+        "I6:|I10:|leaves ledgers",
         (*REMOTE, "store after", "--request", "/part-"),
     ),
     ("splits-the-transaction", "I4:", (*REMOTE, "catalog before", "--request", "_quality")),

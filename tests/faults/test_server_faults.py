@@ -77,7 +77,7 @@ def test_a_backfill_through_trouble_killed_and_restarted() -> None:
 @pytest.mark.parametrize(
     ("mutant", "parts", "kind", "request", "sees"),
     [
-        ("skips-what-has-a-file", "store", "store after", "/part-", "I6:|leaves ledgers"),
+        ("skips-what-has-a-file", "store", "store after", "/part-", "I6:|I10:|leaves ledgers"),
         ("splits-the-transaction", "catalog", "catalog before", "_meta_quality", "I4:"),
         ("marks-delivered-first", "endpoint", "endpoint before", "", "I8:"),
     ],
