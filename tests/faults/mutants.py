@@ -44,7 +44,8 @@ def splits_the_transaction() -> None:
 
     def committing(c: Any, *args: Any) -> None:
         c.commit()
-        c.exec_driver_sql("BEGIN IMMEDIATE")
+        if c.dialect.name == "sqlite":
+            c.exec_driver_sql("BEGIN IMMEDIATE")
         real(c, *args)
 
     lineage.set_quality = committing
