@@ -36,7 +36,6 @@ TROUBLE = {"store": 0.1, "catalog": 0.01, "endpoint": 0.2}
 """Share of requests that meet a fault."""
 ENDINGS = {0, 1, 7}
 """Done; or what a run may end with while servers fail, and the operator runs it again."""
-LOCKED = 6
 MOST_RUNS = 40
 
 
@@ -49,8 +48,6 @@ class Report:
     kills: int = 0
     runs: list[int] = field(default_factory=list)
     """Exit codes in order."""
-    waits: int = 0
-    """Runs that found the lock of a killed one still held."""
     seconds: float = 0.0
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     events: int = 0
@@ -135,10 +132,7 @@ class Backfill:
 
     def _ended(self, code: int) -> int:
         self._report.runs.append(code)
-        if code == LOCKED:
-            self._report.waits += 1
-            self.site.free_lock()  # as when its time ran out
-        elif code not in ENDINGS and code >= 0:
+        if code not in ENDINGS and code >= 0:
             said = (self.site.root / "output").read_text(errors="replace")
             self._report.wrong.append(f"a run ended with {code}: {said[-800:]}")
         return code

@@ -159,7 +159,7 @@ class RemoteSite(Site):
             self.receiver = None
 
     def free_lock(self) -> None:
-        """Remove the lock that a killed copier left in the bucket, as after its time ran out."""
+        """Remove the lock from the bucket, whoever holds it."""
         if "store" in self.servers.parts:
             key = f"{self._prefix}_lock"
             self.servers.s3.client.delete_object(Bucket=self.servers.bucket, Key=key)

@@ -135,8 +135,6 @@ def _kills(storm: Storm) -> list[str]:
         if storm.while_running(copy, 0.05, 1.2):
             copy.kill()
         wrong += storm.end(copy)
-        if isinstance(storm.site, RemoteSite):
-            storm.site.free_lock()
     return wrong
 
 
@@ -187,8 +185,6 @@ def _losers_go_on(storm: Storm) -> list[str]:
     """Whoever lost can run again and agrees with what stands."""
     wrong = []
     for number in range(1, COPIERS):
-        if isinstance(storm.site, RemoteSite):
-            storm.site.free_lock()
         wrong += storm.end(storm.start(**_apart(storm.site, number)), {0})
     return wrong
 

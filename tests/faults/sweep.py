@@ -183,7 +183,7 @@ class Sweep:
         wrong = [] if ended.killed else manners(ended, allowed)
         wrong += self._consistent(site, "after the fault")
         if second is not None:
-            self._unlock(site)
+            self._calm(site)
             run(site, second, self._mutate)
             wrong += self._consistent(site, f"after {second.name} {second.n} too")
         elif ended.code == 0:
@@ -226,15 +226,14 @@ class Sweep:
         found = check(site, after_recovery=True, clean=self._clean)
         return [f"at exit 0 {w}" for w in found if not w.startswith(("I7", "I2"))]
 
-    def _unlock(self, site: Site) -> None:
+    def _calm(self, site: Site) -> None:
         if isinstance(site, RemoteSite):
             site.servers.calm()
             if "endpoint" in site.servers.parts:
                 site.open_endpoint()
-            site.free_lock()
 
     def _recover(self, site: Site) -> list[str]:
-        self._unlock(site)
+        self._calm(site)
         ended = run(site, mutate=self._mutate)
         if ended.code:
             return [f"the rerun ended with {ended.code}: {ended.output[-400:]}"]
