@@ -271,11 +271,14 @@ def mixed(points: list[Fault], rng: random.Random) -> list[Fault]:
 
 
 def spread(points: list[Fault], storms: list[tuple[str, int]]) -> list[Fault | tuple[str, int]]:
-    """Storms evenly between points, since the time may not be enough for all."""
-    work: list[Fault | tuple[str, int]] = list(points)
-    for number, storm in enumerate(storms):
-        work.insert(round((number + 0.5) * len(points) / len(storms)) + number, storm)
-    return work
+    """A storm after every second point, since the time may not be enough for all."""
+    work: list[Fault | tuple[str, int]] = []
+    left = iter(storms)
+    for number, point in enumerate(points):
+        work.append(point)
+        if number % 2:
+            work += itertools.islice(left, 1)
+    return [*work, *left]
 
 
 def table(lines: list[Line]) -> str:
