@@ -65,6 +65,8 @@ class Chaos:
         """End it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+        # A fork of this process may hold the other end of its standard input.
+        self._process.terminate()
         self._process.wait(10)
         assert self._process.stdout is not None
         self._process.stdout.close()
