@@ -49,7 +49,7 @@ def servers() -> None:
 
 @pytest.mark.usefixtures("servers")
 def test_any_fault_on_servers() -> None:
-    words = ("--where", ALL, "--sample", "8", "--storms", "4", "--seconds", "25")
+    words = ("--where", ALL, "--sample", "6", "--storms", "3", "--seconds", "15")
     code, doc = run("sweep.py", *words)
     assert bad(doc) == []
     assert code == 0
@@ -66,7 +66,7 @@ def test_storms_on_local_disks() -> None:
 
 @pytest.mark.usefixtures("servers")
 def test_a_backfill_through_trouble_killed_and_restarted() -> None:
-    code, report = run("acceptance.py", "--ledgers", "60", "--size", "10", "--kills", "2")
+    code, report = run("acceptance.py", "--ledgers", "60", "--size", "10", "--kills", "1")
     assert report["wrong"] == []
     assert code == 0
     assert report["events"] == 6
@@ -75,7 +75,7 @@ def test_a_backfill_through_trouble_killed_and_restarted() -> None:
 
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize(
-    ("mutant", "parts", "kind", "request", "sees"),
+    ("mutant", "parts", "kind", "text", "sees"),
     [
         ("skips-what-has-a-file", "store", "store after", "/part-", "I6:|I10:|leaves ledgers"),
         ("splits-the-transaction", "catalog", "catalog before", "_meta_quality", "I4:"),
@@ -83,9 +83,9 @@ def test_a_backfill_through_trouble_killed_and_restarted() -> None:
     ],
 )
 def test_broken_engines_are_caught_on_servers(
-    mutant: str, parts: str, kind: str, request: str, sees: str
+    mutant: str, parts: str, kind: str, text: str, sees: str
 ) -> None:
     words = ["--where", parts, "--all", "--workers", "1", "--kind", kind, "--mutant", mutant]
-    code, doc = run("sweep.py", *words, "--request", request, "--first")
+    code, doc = run("sweep.py", *words, "--request", text, "--first")
     assert code == 1
     assert any(re.search(sees, wrong) for wrong in bad(doc)), bad(doc)
