@@ -306,7 +306,6 @@ def main() -> int:
 
 def _sweep(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
     rng = random.Random(options.seed)
-    deadline = time.monotonic() + options.seconds
     missing = why_no_strace() if options.how != "patch" else "not asked for"
     parts = tuple(filter(None, options.where.split(",")))
     sweep = Sweep(root, stack, options.mutant, options.workers, options.start, parts)
@@ -323,6 +322,7 @@ def _sweep(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
     names = [name for name in possible(parts) if options.storm in name]
     storms = [(names[n % len(names)], rng.randrange(1 << 32)) for n in range(options.storms)]
     work = spread(points, storms)
+    deadline = time.monotonic() + options.seconds  # the machine may have been slow to begin
     for done, each in enumerate(work):
         if time.monotonic() > deadline:
             print(f"time is up after {done} of {len(work)} points", file=sys.stderr)
