@@ -224,24 +224,22 @@ class PartitionBuild:
             self._checker.first_previous_hash.hex(),
             self._checker.last_hash.hex(),
         )
-        manifest = Manifest(
-            context.era, partition, (table,), PRODUCER, created_at, links, writer
-        ).to_json()
         put_uncommitted(
             context, partition, context.layout.parquet(context.table, partition), staged
         )
-        put_uncommitted(
-            context, partition, context.layout.manifest(context.table, partition), manifest
+        manifest, checksum = put_manifest(
+            context,
+            Manifest(context.era, partition, (table,), PRODUCER, created_at, links, writer),
         )
         return Built(
             context=context,
             partition=partition,
             table=table,
-            manifest_checksum="sha256:" + hashlib.sha256(manifest).hexdigest(),
+            manifest_checksum=checksum,
             links=links,
-            producer=PRODUCER,
-            created_at=created_at,
-            writer=writer,
+            producer=manifest.producer,
+            created_at=manifest.created_at,
+            writer=manifest.writer,
             xdr_bytes=self._progress.xdr_bytes,
             source_bytes=self._progress.source_bytes,
             seconds=time.perf_counter() - self._started,
@@ -262,6 +260,37 @@ def put_uncommitted(
         if context.store.head(context.layout.commit_record(partition)) is not None:
             raise
         context.store.replace(key, data)
+
+
+def put_manifest(context: EraContext, manifest: Manifest) -> tuple[Manifest, str]:
+    """Create the manifest; the one that stands, and its checksum.
+
+    A manifest of the very same file stays, whoever wrote it and when: another copier may be about
+    to commit it, and its commit record will name these bytes.
+
+    Raises:
+        StoreConflict: a commit record names another manifest.
+    """
+    key = context.layout.manifest(context.table, manifest.partition)
+    data = manifest.to_json()
+    try:
+        context.store.create(key, data)
+    except StoreConflict:
+        theirs = _standing_manifest(context, key)
+        same = (manifest.tables, manifest.links)
+        if theirs is None or (theirs[0].tables, theirs[0].links) != same:
+            put_uncommitted(context, manifest.partition, key, data)
+        else:
+            manifest, data = theirs
+    return manifest, "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _standing_manifest(context: EraContext, key: str) -> tuple[Manifest, bytes] | None:
+    try:
+        data = context.store.get(key)
+        return Manifest.from_json(data, context.era, where=context.store.uri(key)), data
+    except (FileNotFoundError, StateError):
+        return None
 
 
 class _Timed:

@@ -126,8 +126,8 @@ def test_every_option_named_alone_exists_somewhere() -> None:
         if isinstance(command, click.Group):
             for below in command.commands.values():
                 known |= options(below)
-    sweep = read(REPO / "tests" / "faults" / "sweep.py")
-    known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', sweep))
+    for script in (REPO / "tests" / "faults").glob("*.py"):
+        known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', read(script)))
     for page in PAGES:
         for piece in code(read(page)):
             for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", piece):

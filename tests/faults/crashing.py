@@ -1,6 +1,6 @@
 """Runs the real command in forks of one warm process and kills it, or makes a call fail, at the
-n-th of something. Faults are patched ``os`` functions and catalog commits, on any machine, or
-real system calls changed by strace where it is installed and may attach."""
+n-th of something. Faults are patched ``os`` functions and catalog commits, on any machine, real
+system calls changed by strace where it is installed and may attach, or requests at a proxy."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from copying import Site
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EROFS": errno.EROFS}
 COUNT = "count"
+RUN_SECONDS = 120.0
+"""No run of a sweep takes longer, on the busiest machine."""
 _ATTACH = 20.0
 
 
@@ -29,8 +31,9 @@ class Fault:
     """What happens at the n-th call; the default is nothing.
 
     ``effect`` is ``before`` or ``after`` (killed there), ``torn`` (killed with half of a write
-    done), an error's name, or ``count``. ``how`` is ``patch`` or ``strace``; ``call`` an ``os``
-    function, ``commit`` for the catalog's, or strace's list of system calls; ``near`` narrows
+    done), an error's name, a proxy's kind of fault, or ``count``. ``how`` is ``patch``, ``strace``
+    or the part that a proxy stands before; ``call`` an ``os`` function, ``commit`` for the
+    catalog's, strace's list of system calls, or what a request's line must hold; ``near`` narrows
     strace to the calls on some paths.
     """
 
@@ -80,8 +83,62 @@ def warm_up(site: Site) -> None:
     assert list(iter_ledgers(raw, LedgerReader()))
 
 
+class Copy:
+    """The running command."""
+
+    def __init__(self, pid: int, site: Site, fault: Fault, tracer: Any) -> None:
+        self.pid = pid
+        self._site, self._fault, self._tracer = site, fault, tracer
+        self._code: int | None = None
+
+    def running(self) -> bool:
+        """Whether it still runs."""
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code is None
+
+    def kill(self) -> None:
+        """SIGKILL, where it still runs."""
+        if self.running():
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, seconds: float = RUN_SECONDS) -> Ended:
+        """How it ended.
+
+        Raises:
+            TimeoutError: it did not; it is killed.
+        """
+        deadline = time.monotonic() + seconds
+        while self.running():
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise TimeoutError(f"it ran for {seconds:.0f} s: {self._said()[-800:]}")
+            time.sleep(0.002)
+        if self._tracer is not None:
+            self._tracer.wait(timeout=_ATTACH)
+        assert self._code is not None
+        count = _counted(self._fault, self._site, self._site.root / "notes")
+        return Ended(self._code, self._said(), count)
+
+    def _said(self) -> str:
+        return (self._site.root / "notes" / f"output-{self.pid}").read_text(errors="replace")
+
+
 def run(site: Site, fault: Fault | None = None, mutate: Callable[[], None] | None = None) -> Ended:
-    """Run the command in a fork, with a fault or none."""
+    """Run the command in a fork, with a fault or none, to its end."""
+    return start(site, fault, mutate).wait()
+
+
+def start(
+    site: Site,
+    fault: Fault | None = None,
+    mutate: Callable[[], None] | None = None,
+    **changes: Any,
+) -> Copy:
+    """Start the command in a fork, with a fault or none; ``changes`` as of ``Site.sets``."""
     fault = fault or Fault()
     site.root.mkdir(parents=True, exist_ok=True)
     notes = site.root / "notes"
@@ -90,29 +147,41 @@ def run(site: Site, fault: Fault | None = None, mutate: Callable[[], None] | Non
     child = os.fork()
     if child == 0:
         os.close(opener)
-        _child(site, fault, mutate, gate, notes)
+        _child(site, fault, mutate, (gate, notes), changes)
     os.close(gate)
     try:
         tracer = _attach(child, site, fault, notes) if fault.how == "strace" else None
+        proxy = _proxy(site, fault)
+        if proxy is not None:
+            killed = fault.effect in ("before", "after")
+            effect = f"kill-{fault.effect}" if killed else fault.effect
+            proxy.set_trap(fault.n, effect, fault.call, child)
     except BaseException:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
     finally:
         os.close(opener)
-    _, status = os.waitpid(child, 0)
-    if tracer is not None:
-        tracer.wait(timeout=_ATTACH)
-    output = (notes / "output").read_text()
-    return Ended(os.waitstatus_to_exitcode(status), output, _counted(fault, notes))
+    return Copy(child, site, fault, tracer)
+
+
+def _proxy(site: Site, fault: Fault) -> Any:
+    found: dict[str, Any] = getattr(site, "chaos", {})
+    return found.get(fault.how)
 
 
 def _child(
-    site: Site, fault: Fault, mutate: Callable[[], None] | None, gate: int, notes: Path
+    site: Site,
+    fault: Fault,
+    mutate: Callable[[], None] | None,
+    plumbing: tuple[int, Path],
+    changes: dict[str, Any],
 ) -> None:
     code = 99
+    gate, notes = plumbing
     try:
-        sink = os.open(notes / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.environ.update(getattr(site, "environment", {}))
+        sink = os.open(notes / f"output-{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(sink, 1)
         os.dup2(sink, 2)
         os.read(gate, 1)
@@ -123,7 +192,7 @@ def _child(
             trap.set()
         from bronze_tui.cli import main
 
-        code = main(arguments(site))
+        code = main(arguments(site, **changes))
         trap.release()
         (notes / "count").write_text(str(trap.count))
     finally:
@@ -232,8 +301,12 @@ def _attach(child: int, site: Site, fault: Fault, notes: Path) -> subprocess.Pop
     return tracer
 
 
-def _counted(fault: Fault, notes: Path) -> int:
+def _counted(fault: Fault, site: Site, notes: Path) -> int:
     """Calls seen; strace counts for each thread, so it is the busiest thread's."""
+    proxy = _proxy(site, fault)
+    if proxy is not None:
+        matched: int = proxy.unset()
+        return matched
     if fault.effect != COUNT:
         return 0
     if fault.how == "patch":

@@ -1,7 +1,7 @@
-"""Checks a site's folders against the commit protocol's invariants, from the bytes on disk alone.
+"""Judges what a copy left behind against the commit protocol's ten invariants.
 
-It shares no code with the engine: hashes are recomputed here and the catalog is read from a copy,
-so that looking at a crashed site changes nothing. Delivery over HTTP is not looked at.
+It shares no code with the engine: hashes are recomputed here, from what ``evidence`` gathered.
+The ninth, that another run changes no byte, needs that run; ``Evidence.bytes`` is what to compare.
 """
 
 from __future__ import annotations
@@ -9,19 +9,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from copying import Site
-
-HEADS = "pas-chain-heads.json"
-SQLITE_TEMPS = ("-journal", "-wal", "-shm")
+from evidence import HEADS, TABLE, Evidence, gather
 
 
 def check(
@@ -34,61 +26,65 @@ def check(
         clean: SHA-256 by name of each partition file of a crash-free copy.
         first: the era's first ledger.
     """
-    return _Check(site, after_recovery, clean, first).run()
+    return judge(gather(site), after_recovery=after_recovery, clean=clean, first=first)
+
+
+def judge(
+    evidence: Evidence,
+    *,
+    after_recovery: bool,
+    clean: dict[str, str] | None = None,
+    first: int = 2,
+) -> list[str]:
+    """As ``check``, of what was gathered."""
+    return _Check(evidence, after_recovery, clean, first).run()
 
 
 def partition_digests(site: Site) -> dict[str, str]:
     """SHA-256 of every partition file by its name."""
-    return {path.name: _sha256(path.read_bytes()) for path in site.parquet()}
+    return _digests(gather(site))
 
 
-def schema(site: Site) -> set[str]:
-    """Tables, indexes and views of the catalog."""
-    with _copied_catalog(site.state) as path:
-        if path is None:
-            return set()
-        with closing(sqlite3.connect(path)) as connection:
-            return {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """Rows of the catalog, in chain and ledger order."""
-
-    lineage: list[dict[str, Any]]
-    chain: list[dict[str, Any]]
-    intents: list[dict[str, Any]]
+def _digests(evidence: Evidence) -> dict[str, str]:
+    files = {k: d for k, d in evidence.objects.items() if k.endswith(".parquet")}
+    return {key.rpartition("/")[2]: _sha256(data) for key, data in files.items()}
 
 
 @dataclass
 class _Check:
-    site: Site
+    evidence: Evidence
     after_recovery: bool
     clean: dict[str, str] | None
     first: int
     wrong: list[str] = field(default_factory=list)
 
     def run(self) -> list[str]:
-        self.commits = {p.stem: p.read_bytes() for p in self._records()}
-        self.catalog = read_catalog(self.site, self._say)
-        self.files = {p.name: p.read_bytes() for p in _event_files(self.site.pas)}
+        seen = self.evidence
+        self.catalog = seen.catalog
+        self.objects = seen.objects
+        self.commits = {
+            key.removeprefix("_commits/").removesuffix(".json"): data
+            for key, data in sorted(seen.objects.items())
+            if key.startswith("_commits/") and key.endswith(".json")
+        }
+        self.files = {name: d for name, d in sorted(seen.events.items()) if name != HEADS}
+        if self.catalog.damage:
+            self._say(3, f"catalog is damaged: {self.catalog.damage}")
         self._commit_records()
         self._manifests()
-        self._temps()
+        self._leftovers()
         self._lineage()
         self._events()
         self._chain()
         self._head_file()
         self._ranges()
         self._checkpoint()
+        self._endpoint()
         self._partitions()
         return self.wrong
 
     def _say(self, invariant: int, what: str) -> None:
         self.wrong.append(f"I{invariant}: {what}")
-
-    def _records(self) -> list[Path]:
-        return sorted((self.site.dataset / "_commits").glob("*.json"))
 
     def _commit_records(self) -> None:
         for name, data in self.commits.items():
@@ -100,42 +96,39 @@ class _Check:
             if f"{part['start']}-{part['end']}" != name:
                 self._say(1, f"commit record {name} speaks of {part}")
             for table, facts in record["tables"].items():
-                folder = self.site.dataset / table / f"range={name}"
-                self._file(1, folder / facts["file"], facts)
-                manifest = folder / "_manifest.json"
-                if not manifest.exists():
+                folder = f"{table}/range={name}"
+                self._file(1, f"{folder}/{facts['file']}", facts)
+                manifest = self.objects.get(f"{folder}/_manifest.json")
+                if manifest is None:
                     self._say(1, f"{name} is committed without its manifest")
-                elif _prefixed(manifest.read_bytes()) != record["manifests"][table]:
+                elif _prefixed(manifest) != record["manifests"][table]:
                     self._say(1, f"manifest of committed {name} is another one")
 
-    def _file(self, invariant: int, path: Path, facts: dict[str, Any]) -> None:
-        if not path.exists():
-            self._say(invariant, f"{path.name} is missing")
-            return
-        data = path.read_bytes()
-        if len(data) != facts["byte_size"]:
-            self._say(invariant, f"{path.name} has {len(data)} of {facts['byte_size']} bytes")
+    def _file(self, invariant: int, key: str, facts: dict[str, Any]) -> None:
+        data, name = self.objects.get(key), key.rpartition("/")[2]
+        if data is None:
+            self._say(invariant, f"{name} is missing")
+        elif len(data) != facts["byte_size"]:
+            self._say(invariant, f"{name} has {len(data)} of {facts['byte_size']} bytes")
         elif _prefixed(data) != facts["checksum"]:
-            self._say(invariant, f"{path.name} has other bytes than were announced")
+            self._say(invariant, f"{name} has other bytes than were announced")
 
     def _manifests(self) -> None:
-        for path in sorted(self.site.table.glob("range=*/_manifest.json")):
-            manifest = _json(path.read_bytes())
+        for key, data in sorted(self.objects.items()):
+            folder, _, name = key.rpartition("/")
+            if name != "_manifest.json" or not folder.startswith(f"{TABLE}/"):
+                continue
+            manifest = _json(data)
             if manifest is None:
-                self._say(2, f"{path.parent.name}/_manifest.json is torn")
+                self._say(2, f"{key} is torn")
                 continue
             for facts in manifest["tables"].values():
-                self._file(2, path.parent / facts["file"], facts)
+                self._file(2, f"{folder}/{facts['file']}", facts)
 
-    def _temps(self) -> None:
-        if not self.after_recovery:
-            return
-        for root in (self.site.data, self.site.pas, self.site.state):
-            for path in sorted(root.rglob("*")):
-                staged = path.parent.name == ".bronze-staging"
-                hidden = path.is_file() and path.name.startswith(".")
-                if staged or hidden or path.name.endswith((*SQLITE_TEMPS, ".tmp", ".sock")):
-                    self._say(2, f"{path.relative_to(self.site.root)} was left behind")
+    def _leftovers(self) -> None:
+        if self.after_recovery:
+            for name in self.evidence.leftovers:
+                self._say(2, f"{name} was left behind")
 
     def _lineage(self) -> None:
         rows: dict[str, int] = {}
@@ -214,8 +207,7 @@ class _Check:
             key=lambda e: int(e["partition"]["ledger_start"]),
         )
         hashes = [str(e["chain"]["event_hash"]) for e in events]
-        path = self.site.pas / HEADS
-        heads = _json(path.read_bytes()) if path.exists() else {}
+        heads = _json(self.evidence.events.get(HEADS, b"{}"))
         if heads is None:
             self._say(5, "the head file is torn")
             return
@@ -241,22 +233,58 @@ class _Check:
 
     def _checkpoint(self) -> None:
         end = max((r["ledger_end"] for r in self.catalog.chain), default=self.first - 1)
-        paths = list(self.site.state.glob("checkpoint_*.json"))
-        for path in paths:
-            doc = _json(path.read_bytes())
+        found = self.evidence.checkpoints
+        for data in found.values():
+            doc = _json(data)
             if doc is None:
                 self._say(7, "the checkpoint is torn")
             elif doc["last_committed_ledger"] > end:
                 self._say(7, f"checkpoint is at {doc['last_committed_ledger']}, chain at {end}")
             elif self.after_recovery and doc["last_committed_ledger"] != end:
                 self._say(7, f"checkpoint stays at {doc['last_committed_ledger']}, chain at {end}")
-        if self.after_recovery and len(paths) != 1:
-            self._say(7, f"{len(paths)} checkpoints")
+        if self.after_recovery and len(found) != 1:
+            self._say(7, f"{len(found)} checkpoints")
+
+    def _endpoint(self) -> None:
+        """Every event at least once, in order; delivered only if its acknowledgement came."""
+        receipts = self.evidence.receipts
+        if receipts is None:
+            return
+        known = {_sha256(bytes(row["event"])): row for row in self.catalog.chain}
+        taken = [digest for digest, _ in receipts.posts]
+        for digest in dict.fromkeys(taken):
+            if digest not in known:
+                self._say(8, f"the endpoint took what the catalog does not hold ({digest[:12]})")
+        order = [known[digest]["seq"] for digest in dict.fromkeys(taken) if digest in known]
+        if order != list(range(len(order))):
+            self._say(8, f"the endpoint took events in the order {order}")
+        told = {digest for digest, acknowledged in receipts.posts if acknowledged}
+        for digest, row in known.items():
+            if row["delivered"] and digest not in told | receipts.asked:
+                self._say(8, f"event {row['seq']} is delivered without an acknowledgement")
+            if self.after_recovery and not row["delivered"]:
+                self._say(8, f"event {row['seq']} is not noted as delivered")
+        self._inbox(set(taken), known)
+
+    def _inbox(self, taken: set[str], known: dict[str, dict[str, Any]]) -> None:
+        """What the receiver keeps is what it acknowledged, each once."""
+        receipts = self.evidence.receipts
+        assert receipts is not None
+        kept = [_sha256(data) for data in receipts.kept]
+        if len(set(kept)) != len(kept):
+            self._say(8, "the receiver keeps an event twice")
+        for digest in set(kept) - set(known):
+            self._say(8, f"the receiver keeps what the catalog does not hold ({digest[:12]})")
+        for digest in taken - set(kept):
+            self._say(8, f"the receiver lost event {known.get(digest, {}).get('seq')}")
+        if self.after_recovery and set(known) - set(kept):
+            missing = sorted(known[digest]["seq"] for digest in set(known) - set(kept))
+            self._say(8, f"the receiver lacks events {missing}")
 
     def _partitions(self) -> None:
         if self.clean is None:
             return
-        found = partition_digests(self.site)
+        found = _digests(self.evidence)
         for name in sorted(found):
             if found[name] != self.clean.get(name):
                 self._say(10, f"{name} differs from a crash-free copy")
@@ -271,64 +299,11 @@ class _Check:
             self._say(10, f"{len(self.catalog.intents)} intents were left behind")
 
 
-def read_catalog(site: Site, say: Any) -> Catalog:
-    """The catalog's rows as the next start would find them: read from a copy, rolled back."""
-    dsn = site.settings.get("catalog.postgres_dsn")
-    if dsn:
-        return _read_postgres(dsn)
-    with _copied_catalog(site.state) as path:
-        if path is None:
-            return Catalog([], [], [])
-        with closing(sqlite3.connect(path)) as connection:
-            connection.row_factory = sqlite3.Row
-            healthy = connection.execute("PRAGMA integrity_check").fetchone()[0]
-            if healthy != "ok":
-                say(3, f"catalog is damaged: {healthy}")
-            return Catalog(
-                _rows(connection, "_meta_lineage", "ledger_start"),
-                _rows(connection, "_bronze_chain", "seq"),
-                _rows(connection, "_bronze_intents", "ledger_start"),
-            )
-
-
-def _read_postgres(dsn: str) -> Catalog:
-    import psycopg
-    from psycopg.rows import dict_row
-
-    with psycopg.connect(dsn, row_factory=dict_row) as session:
-        queries = (
-            "SELECT * FROM _meta_lineage ORDER BY ledger_start",
-            "SELECT * FROM _bronze_chain ORDER BY seq",
-            "SELECT * FROM _bronze_intents ORDER BY ledger_start",
-        )
-        return Catalog(*(session.execute(query).fetchall() for query in queries))
-
-
-@contextmanager
-def _copied_catalog(state: Path) -> Iterator[Path | None]:
-    with tempfile.TemporaryDirectory() as folder:
-        for path in state.glob("catalog.sqlite*"):
-            shutil.copy(path, folder)
-        copy = Path(folder) / "catalog.sqlite"
-        yield copy if copy.exists() else None
-
-
-def _rows(connection: sqlite3.Connection, table: str, order: str) -> list[dict[str, Any]]:
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-    if known is None:
-        return []
-    return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}")]
-
-
 def event_hash(event: dict[str, Any]) -> str:
     """The Go copier's rule for events whose strings need no HTML escape."""
     blank = event | {"chain": event["chain"] | {"event_hash": ""}}
     text = json.dumps(blank, separators=(",", ":"), ensure_ascii=False)
     return _prefixed(text.encode())
-
-
-def _event_files(pas: Path) -> list[Path]:
-    return sorted(p for p in pas.glob("*.json") if p.name != HEADS and p.name[0] != ".")
 
 
 def _range_of(event: dict[str, Any]) -> str:

@@ -12,25 +12,25 @@ from typing import Any
 
 def skips_what_has_a_file() -> None:
     """The Go copier's rule: a partition whose Parquet file stands is done."""
+    from bronze_tui.domain.ledger import LedgerRange
     from bronze_tui.engine import opening
     from bronze_tui.engine.plan import next_ledger
 
+    seen: dict[str, Any] = {}
+
     def skipping(era: Any, committed: Any, holes: Any) -> int:
-        files = opening.mutant_table.glob("range=*/*.parquet")  # type: ignore[attr-defined]
-        ranges = [opening.mutant_range(p.stem.removeprefix("part-")) for p in files]  # type: ignore[attr-defined]
+        names = [Path(found.key).name for found in seen["store"].list(seen["table"])]
+        files = [name for name in names if name.endswith(".parquet")]
+        ranges = [LedgerRange.parse(n.removeprefix("part-").split(".")[0]) for n in files]
         return next_ledger(era, [*committed, *ranges], holes)
 
     open_store = opening.Opened._open_store
 
     def noting(self: Any) -> Any:
-        from bronze_tui.domain.ledger import LedgerRange
-
-        store = open_store(self)
         era = self._settings.active()[0]
-        key = f"{self._settings.storage.prefix}{era.chain_key}/ledgers_lcm_raw"
-        opening.mutant_table = Path(store.local_path(key))  # type: ignore[attr-defined]
-        opening.mutant_range = LedgerRange.parse  # type: ignore[attr-defined]
-        return store
+        key = f"{self._settings.storage.prefix}{era.chain_key}/ledgers_lcm_raw/"
+        seen["store"], seen["table"] = open_store(self), key
+        return seen["store"]
 
     opening.Opened._open_store = noting  # type: ignore[method-assign]
     opening.next_ledger = skipping  # type: ignore[assignment]
@@ -44,7 +44,8 @@ def splits_the_transaction() -> None:
 
     def committing(c: Any, *args: Any) -> None:
         c.commit()
-        c.exec_driver_sql("BEGIN IMMEDIATE")
+        if c.dialect.name == "sqlite":
+            c.exec_driver_sql("BEGIN IMMEDIATE")
         real(c, *args)
 
     lineage.set_quality = committing
@@ -67,23 +68,22 @@ def makes_events_anew() -> None:
 
 def commits_before_the_data() -> None:
     """The commit record is written first, then the files it speaks of."""
-    from bronze_tui.domain.partition import CommitRecord, Manifest
+    from bronze_tui.domain.partition import CommitRecord
     from bronze_tui.engine import build
 
-    real = build.put_uncommitted
+    real, real_manifest = build.put_uncommitted, build.put_manifest
     waiting: dict[Any, Any] = {}
 
     def early(context: Any, partition: Any, key: str, data: Any) -> None:
-        if key.endswith(".parquet"):
-            waiting[partition] = (key, data)
-            return
-        manifest = Manifest.from_json(data, context.era, where=key)
-        assert manifest.links is not None
+        waiting[partition] = (key, data)
+
+    def late(context: Any, manifest: Any) -> Any:
+        partition = manifest.partition
         record = CommitRecord(
             era=context.era,
             partition=partition,
             tables=manifest.tables,
-            manifests=((context.table, _checksum(data)),),
+            manifests=((context.table, _checksum(manifest.to_json())),),
             links=manifest.links,
             producer=manifest.producer,
             created_at=manifest.created_at,
@@ -92,9 +92,9 @@ def commits_before_the_data() -> None:
         )
         context.store.create(context.layout.commit_record(partition), record.to_json())
         real(context, partition, *waiting.pop(partition))
-        real(context, partition, key, data)
+        return real_manifest(context, manifest)
 
-    build.put_uncommitted = early
+    build.put_uncommitted, build.put_manifest = early, late
 
 
 def moves_the_checkpoint_first() -> None:
@@ -137,6 +137,21 @@ def builds_otherwise_each_time() -> None:
     PartitionBuild._write = dated  # type: ignore[method-assign]
 
 
+def marks_delivered_first() -> None:
+    """An event is noted as delivered when it is about to be posted."""
+    from bronze_tui.catalog.deliveries import WAITING, Deliveries
+
+    real = Deliveries.next
+
+    def early(self: Any, chain_key: str) -> Any:
+        queued = real(self, chain_key)
+        if queued is not None and queued.state == WAITING and queued.row.filed:
+            self.mark_delivered(chain_key, queued.row.seq)
+        return queued
+
+    Deliveries.next = early  # type: ignore[method-assign]
+
+
 def never_syncs() -> None:
     """Files and folders are not synced; only a power cut, not a kill, would show it."""
     from bronze_tui.domain import files
@@ -157,4 +172,5 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "commits-before-the-data": commits_before_the_data,
     "moves-the-checkpoint-first": moves_the_checkpoint_first,
     "builds-otherwise-each-time": builds_otherwise_each_time,
+    "marks-delivered-first": marks_delivered_first,
 }

@@ -1,6 +1,8 @@
 """Steps through every point where a copy can be killed or a call can fail; after each it checks
 the invariants, runs again without a fault, and checks again. ``python tests/faults/sweep.py
---all`` does every point, without it a random sample; the exit code is 1 when anything is wrong."""
+--all`` does every point, without it a random sample; the exit code is 1 when anything is wrong.
+``--where store,catalog,endpoint`` puts these parts on real servers behind proxies, whose every
+request is a point too; ``--storms N`` adds runs in which many things fail at random."""
 
 from __future__ import annotations
 
@@ -15,22 +17,28 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from copying import Site, digests
+from copying import Site
 from crashing import COUNT, ERRORS, Fault, run, warm_up, why_no_strace
-from invariants import check, partition_digests, schema
+from evidence import gather, schema
+from invariants import check, judge, partition_digests
 from mutants import MUTANTS
+from remote import PARTS, RemoteSite, Servers
+from storms import STORMS, Storm, manners, possible, shares_nothing
 
 from bronze_tui.testing.tiny_lake import write_tiny_lake
 
 LEDGERS = 12
 DISK_CODES = {0, 1}
 """What a failing disk may end with: the run went on, or it failed; it is no damaged data."""
+SERVER_CODES = {0, 1, 7}
+"""And a failing server: also that it could not be reached."""
 SETTINGS = {"era.ledger_end": 13, "era.partition_size": 4}
 
 STARTS = ("empty", "lost-catalog", "uncommitted")
@@ -38,6 +46,11 @@ STARTS = ("empty", "lost-catalog", "uncommitted")
 
 PATCHED = ("link", "rename", "unlink", "mkdir", "fsync", "open", "write", "fchmod", "commit")
 FAILING = ("link", "rename", "mkdir", "fsync", "open", "write", "commit")
+REQUEST_FAULTS = {
+    "store": ("reset", "torn", "lost", "503", "429", "late-500", "truncated", "slow"),
+    "catalog": ("reset", "lost", "truncated"),
+    "endpoint": ("reset", "torn", "lost", "503", "429", "late-500", "truncated", "slow"),
+}
 TRACED = (
     ("link,linkat", ""),
     ("link,linkat", "commits"),
@@ -82,10 +95,21 @@ class Line:
 
 
 class Sweep:
-    """One lake, one crash-free copy, and any number of crashed ones."""
+    """One lake, one crash-free copy, and any number of crashed ones.
+
+    Args:
+        parts: what is on real servers, of ``PARTS``.
+        stack: ends the servers.
+    """
 
     def __init__(
-        self, root: Path, mutant: str = "", workers: int = 2, start: str = "empty"
+        self,
+        root: Path,
+        stack: ExitStack,
+        mutant: str = "",
+        workers: int = 2,
+        start: str = "empty",
+        parts: tuple[str, ...] = (),
     ) -> None:
         self._root = root
         self._start = "empty"
@@ -95,17 +119,20 @@ class Sweep:
         self._lake = lake.root
         self._number = 0
         self.lines: dict[str, Line] = {}
-        clean = self._site("clean")
+        clean = Site(root / "clean", self._lake, dict(self._settings))
         warm_up(clean)
         ended = run(clean)
         assert ended.code == 0, ended.output
         self._clean = partition_digests(clean)
-        self._schema = schema(clean)
+        self._schema = set() if parts else schema(clean)
         assert not (wrong := check(clean, after_recovery=True, clean=self._clean)), wrong
         self._start = start
+        self.servers = Servers(self._lake, parts, stack) if parts else None
 
-    def _site(self, name: str) -> Site:
-        """Folders as the runs find them."""
+    def site(self, name: str) -> Site:
+        """Folders, and corners of servers, as the runs find them."""
+        if self.servers is not None:
+            return RemoteSite(self._root / name, self.servers, self._settings)
         site = Site(self._root / name, self._lake, dict(self._settings))
         if self._start != "empty":
             shutil.copytree(self._root / "clean", site.root)
@@ -115,12 +142,17 @@ class Sweep:
             shutil.rmtree(site.pas)
         return site
 
+    def _remove(self, site: Site) -> None:
+        if isinstance(site, RemoteSite):
+            site.remove()
+        shutil.rmtree(site.root)
+
     def reach(self, fault: Fault) -> int:
         """How often a whole run does it."""
-        site = self._site("count")
+        site = self.site("count")
         counting = Fault(fault.how, fault.call, COUNT, 0, fault.near)
         count = run(site, counting, self._mutate).count
-        shutil.rmtree(site.root)
+        self._remove(site)
         return count
 
     def points(self, kinds: list[Fault]) -> list[Fault]:
@@ -142,24 +174,46 @@ class Sweep:
         Args:
             second: what happens to a first rerun.
         """
-        self._number += 1
-        site = self._site(f"run-{self._number}")
-        line = self.lines.setdefault(fault.name, Line(fault.name))
+        site, line = self._begin(fault.name)
         ended = run(site, fault, self._mutate)
         line.runs += 1
-        line.reached += ended.killed or fault.effect in ERRORS
+        line.reached += ended.killed or fault.effect in ERRORS or 0 < fault.n <= ended.count
         line.codes[ended.code] = line.codes.get(ended.code, 0) + 1
-        wrong = [] if ended.killed else _manners(ended.code, ended.output)
+        allowed = DISK_CODES if fault.how in ("patch", "strace") else SERVER_CODES
+        wrong = [] if ended.killed else manners(ended, allowed)
         wrong += self._consistent(site, "after the fault")
         if second is not None:
+            self._calm(site)
             run(site, second, self._mutate)
             wrong += self._consistent(site, f"after {second.name} {second.n} too")
         elif ended.code == 0:
             wrong += self._whole(site)
         wrong += self._recover(site)
         line.bad += [f"n={fault.n}: {w}" for w in wrong]
-        shutil.rmtree(site.root)
+        self._remove(site)
         return wrong
+
+    def try_storm(self, name: str, seed: int) -> list[str]:
+        """A run while many things fail, then as after one fault; what was wrong."""
+        site, line = self._begin(f"storm {name}")
+        storm = Storm(site, random.Random(seed), self._mutate)
+        wrong = storm.blow(name)
+        line.runs += 1
+        line.reached += 1
+        for code in storm.codes:
+            line.codes[code] = line.codes.get(code, 0) + 1
+        parts = self.servers.parts if self.servers is not None else ()
+        found = self._consistent(site, "after the storm")
+        apart = shares_nothing(name, parts)
+        wrong += [w for w in found if not (apart and "records without lineage" in w)]
+        wrong += self._recover(site)
+        line.bad += [f"seed={seed}: {w}" for w in wrong]
+        self._remove(site)
+        return wrong
+
+    def _begin(self, name: str) -> tuple[Site, Line]:
+        self._number += 1
+        return self.site(f"run-{self._number}"), self.lines.setdefault(name, Line(name))
 
     def _consistent(self, site: Site, when: str) -> list[str]:
         """A lost catalog cannot be right before it is rebuilt."""
@@ -172,33 +226,38 @@ class Sweep:
         found = check(site, after_recovery=True, clean=self._clean)
         return [f"at exit 0 {w}" for w in found if not w.startswith(("I7", "I2"))]
 
+    def _calm(self, site: Site) -> None:
+        if isinstance(site, RemoteSite):
+            site.servers.calm()
+            if "endpoint" in site.servers.parts:
+                site.open_endpoint()
+
     def _recover(self, site: Site) -> list[str]:
+        self._calm(site)
         ended = run(site, mutate=self._mutate)
         if ended.code:
             return [f"the rerun ended with {ended.code}: {ended.output[-400:]}"]
-        wrong = check(site, after_recovery=True, clean=self._clean)
+        found = gather(site)
+        wrong = judge(found, after_recovery=True, clean=self._clean)
         wrong += [f"catalog lacks {name}" for name in sorted(self._schema - schema(site))]
-        before = digests(site.data) | digests(site.pas)
         again = run(site, mutate=self._mutate)
-        if again.code or digests(site.data) | digests(site.pas) != before:
+        if again.code or gather(site).bytes != found.bytes:
             wrong.append(f"I9: a third run ended with {again.code} or changed bytes")
+        if isinstance(site, RemoteSite):
+            wrong += [f"I9: a third run did {line}" for line in site.work_done()]
         return [f"after the rerun {w}" for w in wrong]
 
 
-def _manners(code: int, output: str) -> list[str]:
-    wrong = [] if code in DISK_CODES else [f"exit code {code}: {output[-400:]}"]
-    words = ("Traceback", "this is a defect", "unexpected ")
-    return wrong + [f"{word}: {output[-800:]}" for word in words if word in output]
-
-
-def kinds(strace: bool) -> list[Fault]:
+def kinds(strace: bool, parts: tuple[str, ...] = ()) -> list[Fault]:
     """Every kind of fault there is here."""
     found = [Fault("patch", c, e) for c in PATCHED for e in ("before", "after")]
     found.append(Fault("patch", "write", "torn"))
     found += [Fault("patch", c, e) for c in FAILING for e in ERRORS]
-    if strace:
+    if strace and not parts:
         found += [Fault("strace", c, "before", near=near) for c, near in TRACED]
         found += [Fault("strace", c, e, near=near) for c, near in TRACED_FAILING for e in ERRORS]
+    for part in parts:
+        found += [Fault(part, "", e) for e in ("before", "after", *REQUEST_FAULTS[part])]
     return found
 
 
@@ -209,6 +268,17 @@ def mixed(points: list[Fault], rng: random.Random) -> list[Fault]:
         by_kind.setdefault(point.name, []).append(point)
     rounds = itertools.zip_longest(*by_kind.values())
     return [point for each in rounds for point in each if point is not None]
+
+
+def spread(points: list[Fault], storms: list[tuple[str, int]]) -> list[Fault | tuple[str, int]]:
+    """A storm after every second point, since the time may not be enough for all."""
+    work: list[Fault | tuple[str, int]] = []
+    left = iter(storms)
+    for number, point in enumerate(points):
+        work.append(point)
+        if number % 2:
+            work += itertools.islice(left, 1)
+    return [*work, *left]
 
 
 def table(lines: list[Line]) -> str:
@@ -226,30 +296,43 @@ def table(lines: list[Line]) -> str:
 def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folders are removed
-    rng = random.Random(options.seed)
-    deadline = time.monotonic() + options.seconds
-    missing = why_no_strace() if options.how != "patch" else "not asked for"
     root = Path(tempfile.mkdtemp(prefix="bronze-sweep-"))
     try:
-        sweep = Sweep(root, options.mutant, options.workers, options.start)
-        chosen = [k for k in kinds(not missing) if options.how in ("", k.how)]
-        chosen = [k for k in chosen if options.kind in k.name]
-        if not options.all:
-            chosen = rng.sample(chosen, min(len(chosen), options.sample // 2))
-        points = [p for p in sweep.points(chosen) if not options.at or p.n in options.at]
-        total = len(points)
-        points = mixed(points, rng)
-        if not options.all:
-            points = points[: options.sample]
-        for done, point in enumerate(points):
-            if time.monotonic() > deadline:
-                print(f"time is up after {done} of {len(points)} points", file=sys.stderr)
-                break
-            wrong = sweep.try_fault(point, rng.choice(points) if options.twice else None)
-            if wrong and options.first:
-                break
+        with ExitStack() as stack:
+            return _sweep(options, root, stack)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _sweep(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
+    rng = random.Random(options.seed)
+    missing = why_no_strace() if options.how != "patch" else "not asked for"
+    parts = tuple(filter(None, options.where.split(",")))
+    sweep = Sweep(root, stack, options.mutant, options.workers, options.start, parts)
+    chosen = [k for k in kinds(not missing, parts) if options.how in ("", k.how)]
+    chosen = [replace(k, call=options.request) if k.how in parts else k for k in chosen]
+    chosen = [k for k in chosen if options.kind in k.name]
+    if not options.all:
+        chosen = rng.sample(chosen, min(len(chosen), options.sample // 2))
+    points = [p for p in sweep.points(chosen) if not options.at or p.n in options.at]
+    total = len(points)
+    points = mixed(points, rng)
+    if not options.all:
+        points = points[: options.sample]
+    names = [name for name in possible(parts) if options.storm in name]
+    storms = [(names[n % len(names)], rng.randrange(1 << 32)) for n in range(options.storms)]
+    work = spread(points, storms)
+    deadline = time.monotonic() + options.seconds  # the machine may have been slow to begin
+    for done, each in enumerate(work):
+        if time.monotonic() > deadline:
+            print(f"time is up after {done} of {len(work)} points", file=sys.stderr)
+            break
+        if isinstance(each, Fault):
+            wrong = sweep.try_fault(each, rng.choice(points) if options.twice else None)
+        else:
+            wrong = sweep.try_storm(*each)
+        if wrong and options.first:
+            break
     return _tell(list(sweep.lines.values()), total, missing, options)
 
 
@@ -269,8 +352,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="every point, not a sample")
     parser.add_argument("--sample", type=int, default=40, help="points of a sample")
     parser.add_argument("--seconds", type=float, default=600, help="stop after so long")
-    parser.add_argument("--how", choices=("", "patch", "strace"), default="")
+    parser.add_argument("--how", choices=("", "patch", "strace", *PARTS), default="")
+    parser.add_argument("--where", default="", help=f"on real servers: some of {','.join(PARTS)}")
+    parser.add_argument("--storms", type=int, default=0, help="runs with random trouble")
+    parser.add_argument("--storm", default="", help=f"only these, of {', '.join(STORMS)}")
     parser.add_argument("--kind", default="", help="only faults whose name holds this text")
+    parser.add_argument("--request", default="", help="only requests that hold this text")
     parser.add_argument("--at", type=int, nargs="*", help="only these n")
     parser.add_argument("--mutant", choices=("", *MUTANTS), default="", help="break the engine")
     parser.add_argument("--workers", type=int, default=2)
