@@ -76,7 +76,7 @@ class Settings(Section):
 
     def source_options(self) -> SourceOptions:
         """What the source's factory gets."""
-        return resolve.source_options(self.source)
+        return resolve.source_options(self.source, self.active()[0].first_ledger)
 
     def store_options(self) -> StoreOptions:
         """What the store's factory gets; files are staged below the state folder."""

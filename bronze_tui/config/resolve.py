@@ -91,7 +91,7 @@ def store_url(storage: StorageSettings) -> str:
     return ""
 
 
-def source_options(source: SourceSettings) -> SourceOptions:
+def source_options(source: SourceSettings, first_ledger: int) -> SourceOptions:
     """Options of a source's factory."""
     from bronze_tui.hooks.contracts import SourceOptions
 
@@ -107,6 +107,7 @@ def source_options(source: SourceSettings) -> SourceOptions:
         ledgers_per_file=source.ledgers_per_file,
         files_per_partition=source.files_per_partition,
         network_passphrase=source.network_passphrase,
+        first_ledger=first_ledger,
         extra=tuple(sorted(source.options.items())),
     )
 

@@ -259,6 +259,9 @@ class SourceOptions:
     files_per_partition: int | None = None
     network_passphrase: str = ""
     """When not empty, the lake's manifest must say the same."""
+    first_ledger: int = 2
+    """The first ledger that is wanted: where nothing can be listed, the newest is searched from
+    there."""
     extra: tuple[tuple[str, str], ...] = ()
     """Settings of the source's client or of a third-party source, as text pairs."""
     meter: RequestMeter = field(default_factory=RequestMeter, compare=False, repr=False)

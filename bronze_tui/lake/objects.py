@@ -45,6 +45,14 @@ class LakeObjects(Protocol):
         """
         ...
 
+    def holds(self, key: str) -> bool:
+        """Whether the object is there.
+
+        Raises:
+            SourceUnavailable: retryable. SourceDenied: permanent.
+        """
+        ...
+
     def list_keys(self) -> Iterator[str]:
         """Keys at the root and one folder deep, in lexicographic order, read as they are asked.
 
@@ -88,6 +96,10 @@ class PatientObjects:
         data = self._patiently(lambda: self._counted("get", lambda: self._objects.read(key)))
         self._meter.moved(bytes_in=len(data))
         return data
+
+    def holds(self, key: str) -> bool:
+        """See ``LakeObjects.holds``."""
+        return self._patiently(lambda: self._counted("head", lambda: self._objects.holds(key)))
 
     def list_keys(self) -> Iterator[str]:
         """See ``LakeObjects.list_keys``; only the first page is asked for again."""

@@ -30,6 +30,7 @@ from bronze_tui.lake.keys import (
 )
 from bronze_tui.lake.manifest import LakeManifest, check_manifest, parse_manifest
 from bronze_tui.lake.objects import LakeObjects
+from bronze_tui.lake.search import newest_held
 
 _SAMPLE = 1000
 _MOST_FOREIGN = 20_000
@@ -75,25 +76,21 @@ class LakeSource:
         return self._options.meter.counts()
 
     def tip(self) -> int | None:
-        """The newest ledger, at most a second old: the last ledger of the first lake key.
+        """The newest ledger, at most a second old: the last ledger of the first lake key; where
+        nothing can be listed, of the objects that follow ``first_ledger`` without a gap.
 
         Raises:
-            SourceDenied: the lake cannot be listed, or holds no lake objects near the front.
+            SourceDenied: the lake holds no lake objects near the front.
             SourceUnavailable: retryable. SourceDataError: objects do not fit the manifest.
         """
-        if not self._objects.can_list:
-            raise SourceDenied(
-                "a web server's lake cannot be listed, so its newest ledger is unknown",
-                where=self._objects.location,
-                todo="set ledger_end, or read the lake by its s3:// or gs:// URL",
-            )
         with self._lock:
             now = time.monotonic()
             if self._tip[0] <= now - _TIP_SECONDS or self._tip[0] == 0.0:
                 if self._layout is None:
                     self._sample = self._read_sample()
                     self._layout = self._find_layout()
-                self._tip = (now, self._newest())
+                newest = self._newest() if self._objects.can_list else self._search()
+                self._tip = (now, newest)
             return self._tip[1]
 
     def batches(self, ledgers: LedgerRange) -> list[BatchRef]:
@@ -200,6 +197,19 @@ class LakeSource:
                 todo="have its publisher repair it",
             )
         return ConfigError([f"{self._objects.location}: the configuration says {cut}"])
+
+    def _search(self) -> int | None:
+        """The newest ledger by asking for single objects, from the newest that was there before."""
+        assert self._layout is not None, "a lake that cannot be listed has a layout or is refused"
+        known = self._tip[1]
+        start = self._layout.file_range(self._options.first_ledger if known is None else known)
+        return newest_held(self._holds, start.start, self._layout.ledgers_per_file)
+
+    def _holds(self, sequence: int) -> bool:
+        assert self._layout is not None
+        stem, _, extension = self._layout.key(sequence).rpartition(".")
+        other = next(other for other in EXTENSIONS if other != extension)
+        return any(self._objects.holds(f"{stem}.{each}") for each in (extension, other))
 
     def _newest(self) -> int | None:
         for foreign, key in enumerate(self._objects.list_keys(), 1):

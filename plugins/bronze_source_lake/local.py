@@ -58,6 +58,10 @@ class LocalObjects:
                 raise FileNotFoundError(path) from None
             raise _os_error(error, path) from None
 
+    def holds(self, key: str) -> bool:
+        """See ``LakeObjects.holds``."""
+        return (self._root / key).is_file()
+
     def list_keys(self) -> Iterator[str]:
         """See ``LakeObjects.list_keys``; folders that are no partition folders are left out."""
         for name in self._names(self._root, folders=True):

@@ -67,6 +67,19 @@ class RemoteObjects:
         except (BaseError, OSError) as error:
             raise source_error(error, where) from None
 
+    def holds(self, key: str) -> bool:
+        """See ``LakeObjects.holds``."""
+        where = f"{self.location}/{key}"
+        try:
+            obstore.head(self._store, key)
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise _no_such_bucket(where) from None
+            return False
+        except (BaseError, OSError) as error:
+            raise source_error(error, where) from None
+        return True
+
     def list_keys(self) -> Iterator[str]:
         """See ``LakeObjects.list_keys``; stores list in lexicographic order, a page at a time."""
         try:

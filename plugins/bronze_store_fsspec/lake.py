@@ -44,6 +44,16 @@ class FsspecObjects:
             raise SourceDataError(f"the object has more than {MAX_OBJECT_BYTES} bytes", where=where)
         return bytes(data)
 
+    def holds(self, key: str) -> bool:
+        """See ``LakeObjects.holds``."""
+        try:
+            return bool(self._place.fs.info(self._place.path(key)))
+        except Exception as error:
+            failure = _source_error(error, f"{self.location}/{key}")
+            if isinstance(failure, FileNotFoundError):
+                return False
+            raise failure from None
+
     def list_keys(self) -> Iterator[str]:
         """See ``LakeObjects.list_keys``; fsspec lists a folder as a whole."""
         for name, is_folder in self._entries(""):

@@ -14,6 +14,7 @@ import yaml
 from copying import Site
 from servers.gcs import FakeGcsServer
 from servers.seaweed import REGION, SeaweedServer, clean_environment
+from servers.web import WebServer
 
 from bronze_tui.testing.tiny_lake import TinyLake, write_tiny_lake
 
@@ -80,6 +81,28 @@ def requests_of(folder: Path) -> dict[str, dict[str, Any]]:
     records = [json.loads(line) for line in lines]
     last_run = [r for r in records if r["run"] == records[-1]["run"]]
     return {r["role"]: r for r in last_run if r["kind"] == "requests"}
+
+
+def test_a_web_server_to_a_folder(
+    web: WebServer, lake: TinyLake, local_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Nothing can be listed there: the newest ledger is found by asking for single objects."""
+    (web.folder / "ledgers").symlink_to(lake.root)
+    config = configure(
+        tmp_path,
+        {"mode": "lake", "url": f"{web.url}/ledgers"},
+        {"local_dir": str(tmp_path / "data")},
+    )
+    code, said = bronze(tmp_path, {}, "run", "--no-tui", "--config", config)
+    assert code == 0, said
+    files = (tmp_path / "data").rglob("*.parquet")
+    found = {p.relative_to(tmp_path / "data").as_posix(): p.read_bytes() for p in files}
+    assert {k.partition("/")[2]: v for k, v in found.items()} == {
+        k.partition("/")[2]: v for k, v in local_files.items()
+    }
+    asked = requests_of(tmp_path)["source"]
+    assert asked["heads"] <= 24
+    assert asked["lists"] == 0
 
 
 def test_s3_to_s3(

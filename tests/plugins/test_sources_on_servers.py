@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,13 +123,21 @@ class TestWebLake(SourceContract):
     def empty_source(self, web: WebServer) -> LedgerSource:
         return open_lake(SourceOptions("lake", f"{web.url}/none", **LAYOUT))
 
-    def test_tip_is_the_newest_ledger(self, source: LedgerSource, held: LedgerRange) -> None:
-        with pytest.raises(SourceDenied, match=r"cannot be listed.*ledger_end"):
-            source.tip()
-
-    def test_empty_source_has_no_tip(self, empty_source: LedgerSource) -> None:
-        with pytest.raises(SourceDenied, match="cannot be listed"):
-            empty_source.tip()
+    def test_a_lake_that_grows_is_followed_from_where_it_ended(
+        self, web: WebServer, lake: TinyLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bronze_tui.lake.source._TIP_SECONDS", 0.0)
+        shutil.copytree(lake.root, tmp_path / "growing")
+        (web.folder / "growing").symlink_to(tmp_path / "growing")
+        last = tmp_path / "growing" / lake.path(lake.ledgers.end).relative_to(lake.root)
+        data = last.read_bytes()
+        last.unlink()
+        source = open_lake(SourceOptions("lake", f"{web.url}/growing"))
+        assert source.tip() == lake.ledgers.end - 1
+        web.asked.clear()
+        last.write_bytes(data)
+        assert source.tip() == lake.ledgers.end
+        assert len(web.asked) <= 8
 
 
 class TestCauses:

@@ -37,6 +37,10 @@ class _Handler(SimpleHTTPRequestHandler):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args, directory=str(args[2].folder))
 
+    def do_HEAD(self) -> None:
+        self.server.asked.append(self.path)
+        super().do_HEAD()
+
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         status = self.server.refuse.get(self.path)

@@ -88,7 +88,7 @@ def _passphrase(declared: str | None, subject: Subject) -> Iterator[Finding]:
 
 
 def _newest(source: LedgerSource, subject: Subject) -> tuple[int | None, list[Finding]]:
-    """A lake that cannot be listed is looked at up to the configured end."""
+    """Where it cannot be found, what can be read is looked at up to the configured end."""
     end = subject.settings.active()[-1].ledger_end
     try:
         tip = source.tip()
