@@ -34,7 +34,7 @@ from bronze_tui.tui.widgets.rows import Cell, Column, RowTable
 
 COLUMNS = (
     Column("key", "key", 29),
-    Column("value", "value", 12, grow=True),
+    Column("value", "value", 10, grow=True),
     Column("origin", "set by", 11, least=62),
     Column("lock", "", 9, least=66),
 )

@@ -125,11 +125,7 @@ class AttentionTable(RowTable):
         title(self, f"{what}, newest first", counts)
         self.set_empty("no faults" if faults_only else "quiet: nothing needs you")
         if list(self._notices) != self.keys:
-            on_newest = self.place == 0 and not self.has_focus
             self.set_rows(list(self._notices))
-            if on_newest and self.keys:
-                # Nobody has walked the list: its cursor is where a walk would begin.
-                self.select(self.keys[0])
         else:
             self.repaint()
 
