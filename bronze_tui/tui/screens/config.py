@@ -65,8 +65,8 @@ class ConfigPage(Page):
     ]
     DEFAULT_CSS = """
     ConfigPage #values-and-detail { height: 1fr; }
-    ConfigPage #values { width: 3fr; height: 1fr; }
-    ConfigPage #detail { width: 2fr; height: 1fr; scrollbar-size-vertical: 1; }
+    ConfigPage #values { width: 2fr; height: 1fr; }
+    ConfigPage #detail { width: 1fr; height: 1fr; scrollbar-size-vertical: 1; }
     ConfigPage #detail-text { height: auto; min-height: 100%; width: 1fr; }
     ConfigPage #preflight { height: auto; max-height: 14; min-height: 3;
         scrollbar-size-vertical: 1; }
