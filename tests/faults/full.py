@@ -21,7 +21,7 @@ _HERE = Path(__file__).resolve().parent
 DOC = _HERE.parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- results begin -->\n", "<!-- results end -->\n"
 SERVERS = "store,catalog,endpoint"
-LANES = 2
+LANES = 3
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Job:
 
 JOBS = (
     Job("S3, PostgreSQL, HTTP", ("--where", SERVERS, "--all", "--storms", "150"), 1.0),
-    Job("local disk, SQLite", ("--how", "patch", "--all", "--storms", "40"), 0.4),
-    Job("local disk, SQLite (strace)", ("--how", "strace", "--all"), 0.4),
-    Job("local, catalog rebuilt", ("--how", "patch", "--all", "--start", "lost-catalog"), 0.1),
-    Job("local, partitions adopted", ("--how", "patch", "--all", "--start", "uncommitted"), 0.1),
+    Job("local disk, SQLite", ("--how", "patch", "--all", "--storms", "40"), 0.6),
+    Job("local disk, SQLite (strace)", ("--how", "strace", "--all"), 0.6),
+    Job("local, catalog rebuilt", ("--how", "patch", "--all", "--start", "lost-catalog"), 0.4),
+    Job("local, partitions adopted", ("--how", "patch", "--all", "--start", "uncommitted"), 0.4),
 )
 LOCAL, REMOTE = ("--how", "patch", "--kind"), ("--where", SERVERS, "--kind")
 MUTANTS = (

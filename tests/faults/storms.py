@@ -18,6 +18,8 @@ RUN_CODES = {0, 1, 7}
 RACE_CODES = {0, 1, 5, 6, 7}
 """Also: locked by another, and what another one wrote stands there."""
 COPIERS = 3
+PASSES = 45.0
+"""Seconds after which there is no more trouble."""
 _STEP = 0.01
 
 Blow = Callable[["Storm"], list[str]]
@@ -64,7 +66,10 @@ class Storm:
         return copy.running()
 
     def end(self, copy: Copy, allowed: set[int] = RUN_CODES) -> list[str]:
-        """Wait for its end; what is wrong with it."""
+        """Wait for its end; what is wrong with it. A storm passes, since pauses between attempts
+        grow with it; the copy must end soon after."""
+        if self.while_running(copy, PASSES, PASSES) and isinstance(self.site, RemoteSite):
+            self.site.servers.calm()
         try:
             ended = copy.wait()
         except TimeoutError as error:
