@@ -165,7 +165,8 @@ class Results:
         bad = sum(len(group.bad) for *_, group, _ in self.groups)
         lines = [
             f"{datetime.now(UTC):%Y-%m-%d}, seed {self.seed}, {minutes:.0f} minutes: "
-            f"**{points} crash points, {faults} fault runs, {bad} violations**.\n",
+            f"**{points} crash points, {faults} fault runs, {bad} violations**, drawn from"
+            f" {sum(doc['points'] for _, doc in self.docs):,} points.\n",
             "| where | what | runs | struck | violations |",
             "|---|---|---:|---:|---:|",
             *(
