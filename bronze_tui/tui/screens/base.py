@@ -50,6 +50,7 @@ class Page(Screen[None]):
     """
 
     _had_focus: Widget | None = None
+    _was_small = False
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -62,6 +63,10 @@ class Page(Screen[None]):
     def on_resize(self) -> None:
         """Where it is narrow the keys stand closer, so that help and quit are there too."""
         self.query_one(Footer).compact = self.size.width < NARROW
+        self._was_small = self._was_small or self._too_small()
+
+    def _too_small(self) -> bool:
+        return self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT
 
     def body(self) -> ComposeResult:
         """The page's own widgets."""
@@ -78,17 +83,27 @@ class Page(Screen[None]):
             # A page that has just been opened may be asked before its widgets are there.
             return
         self.query_one(StatusLine).show(view, verdict, notes)
-        if self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT:
+        if self._too_small():
             text = f"{verdict.word}\n{verdict.evidence}\nneeds {LEAST_WIDTH}x{LEAST_HEIGHT},"
             text += f" is {self.size.width}x{self.size.height}"
             self.query_one("#too-small", Static).update(Text(text, justify="center"))
             return
-        if self.focused is None and self._had_focus is not None and self._had_focus.focusable:
-            # What is hidden loses the focus; it has it again when there is room again.
-            self.set_focus(self._had_focus, scroll_visible=False)
-        self._had_focus = self.focused
+        self._keep_focus()
         if not frozen:
             self.show(view, verdict, now)
+
+    def _keep_focus(self) -> None:
+        """What was hidden for want of room lost the focus and has it again; whatever else gave it
+        away meant to, so that keys are the page's."""
+        if not self._was_small:
+            self._had_focus = self.focused
+            return
+        had = self._had_focus
+        if self.focused is not None or had is None:
+            self._was_small = False
+        elif had.focusable:
+            self._was_small = False
+            self.set_focus(had, scroll_visible=False)
 
     @property
     def bronze(self) -> BronzeApp:
