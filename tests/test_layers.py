@@ -128,3 +128,18 @@ def test_import_contracts_hold() -> None:
         cwd=REPO,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("level", ["manifest", "file"])
+def test_verify_without_rows_loads_nothing_heavy(tmp_path: Path, level: str) -> None:
+    from bronze_tui.audit.canonical import file_bytes
+    from bronze_tui.audit.names import event_name
+    from bronze_tui.testing.emitter_contract import make_chain
+
+    (tmp_path / "pas").mkdir()
+    for event in make_chain(2):
+        (tmp_path / "pas" / event_name(event)).write_bytes(file_bytes(event))
+        (tmp_path / "data" / event.tables[0][1].storage_path).mkdir(parents=True)
+    code, modules = loaded_by("verify", str(tmp_path / "pas"), "--level", level)
+    assert code == 3, "no file stands where one was announced"
+    assert modules & HEAVY == set()

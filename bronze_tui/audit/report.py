@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.depth import UNREAD, Depth, depth_doc, depth_rows
 from bronze_tui.audit.findings import Finding
 from bronze_tui.domain.text import safe_text
 
@@ -31,6 +32,19 @@ class VerifyReport:
     """Findings about files that belong to no chain's events."""
     pinned: bool
     """Whether a head that was kept apart was given."""
+    depth: Depth | None = None
+    """What the levels below the chain found, None at level ``chain``."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether all that is wrong is that something could not be read."""
+        wrong = [f for f in self.all_findings() if f.severity == "error"]
+        return bool(wrong) and all(f.kind in UNREAD for f in wrong)
+
+    @property
+    def verdict(self) -> str:
+        """``OK``, ``BROKEN``, or ``UNREAD`` when nothing is proven wrong and not all was read."""
+        return "OK" if self.ok else "UNREAD" if self.unread else "BROKEN"
 
     @property
     def ok(self) -> bool:
@@ -52,6 +66,8 @@ class VerifyReport:
         for chain in self.chains:
             yield from chain.findings
         yield from self.findings
+        if self.depth is not None:
+            yield from self.depth.findings
 
     def _count(self, severity: str) -> int:
         return sum(f.severity == severity for f in self.all_findings())
@@ -61,7 +77,7 @@ def to_json(report: VerifyReport) -> str:
     """One JSON object; ``schema`` names its version, keys are only ever added to it."""
     doc = {
         "schema": SCHEMA,
-        "verdict": "ok" if report.ok else "broken",
+        "verdict": report.verdict.lower(),
         "folder": report.folder,
         "level": report.level,
         "head_pinned": report.pinned,
@@ -70,6 +86,8 @@ def to_json(report: VerifyReport) -> str:
         "chains": [_chain_doc(chain) for chain in report.chains],
         "findings": [asdict(f) for f in report.findings],
     }
+    if report.depth is not None:
+        doc["depth"] = depth_doc(report.depth)
     return json.dumps(doc, indent=2)
 
 
@@ -92,8 +110,10 @@ def _chain_doc(chain: ChainReport) -> dict[str, Any]:
 def verdict_line(report: VerifyReport) -> str:
     """The verdict in one line."""
     chains = report.chains
-    head = f"{'OK' if report.ok else 'BROKEN'}  {safe_text(report.folder)}: "
+    head = f"{report.verdict}  {safe_text(report.folder)}: "
     counts = [_plural(len(chains), "chain"), _plural(sum(c.events for c in chains), "event")]
+    if report.depth is not None:
+        counts.append(f"{_plural(report.depth.read, 'partition')} at level {report.level}")
     if report.errors:
         counts.append(_plural(report.errors, "error"))
     if report.warnings:
@@ -108,7 +128,11 @@ def to_text(report: VerifyReport) -> str:
         lines += ["", *_chain_lines(chain)]
     if report.findings:
         lines += ["", "files", *_finding_lines(report.findings)]
-    return "\n".join([*lines, "", *_limits(report)])
+    if report.depth is not None:
+        lines += ["", f"level {report.level}"]
+        lines += [f"  {name:<11} {value}" for name, value in depth_rows(report.depth)]
+        lines += _finding_lines(report.depth.findings)
+    return "\n".join([*lines, "", *limit_lines(report)])
 
 
 def _chain_lines(chain: ChainReport) -> Iterator[str]:
@@ -146,9 +170,13 @@ def _one_finding(finding: Finding) -> Iterator[str]:
             yield f"      {name:<8}  {safe_text(value)}"
 
 
-def _limits(report: VerifyReport) -> Iterator[str]:
-    yield "Level chain: hashes, links, order and ledgers of the events; no data file was read."
-    if not report.pinned:
+def limit_lines(report: VerifyReport) -> Iterator[str]:
+    """What this verification cannot see."""
+    if report.depth is None:
+        yield "Level chain: hashes, links, order and ledgers of the events; no data file was read."
+    else:
+        yield from report.depth.limits
+    if not report.pinned and report.chains:
         yield (
             "Head not pinned: a chain whose last events were all removed looks whole from its "
             "folder alone; compare the head with one you kept, or give it with --head."

@@ -11,15 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from bronze_tui.domain.networks import PASSPHRASES
 from bronze_tui.inspect import tree
 
-KNOWN = {
-    "pubnet": "Public Global Stellar Network ; September 2015",
-    "mainnet": "Public Global Stellar Network ; September 2015",
-    "public": "Public Global Stellar Network ; September 2015",
-    "testnet": "Test SDF Network ; September 2015",
-    "futurenet": "Test SDF Future Network ; October 2022",
-}
 _ENVELOPE_TX, _FEE_BUMP = 2, 5
 
 
@@ -30,7 +24,7 @@ def passphrase_of(given: str, source_url: str, network: str) -> tuple[str, str]:
     from_lake = _lake_passphrase(source_url)
     if from_lake:
         return from_lake, "lake manifest"
-    known = KNOWN.get(network, "")
+    known = PASSPHRASES.get(network, "")
     return known, f"the name {network}" if known else ""
 
 

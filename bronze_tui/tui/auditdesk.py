@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bronze_tui import __version__
 from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.filecheck import FileResult, Progress
 from bronze_tui.audit.folder import declared_holes
 from bronze_tui.audit.report import VerifyReport, to_json, to_text
 from bronze_tui.domain.audit import AuditEvent
@@ -26,7 +27,6 @@ from bronze_tui.tui.chainrows import (
     matches,
     rows_of,
 )
-from bronze_tui.tui.filecheck import FileResult, Progress
 
 _NO_CHAIN = ChainReport("", 0, (), "", "", "", ())
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.message import Message
 
+from bronze_tui.audit.filecheck import FileResult, Progress
 from bronze_tui.audit.report import VerifyReport
-from bronze_tui.tui.filecheck import FileResult, Progress
 
 
 class Verified(Message):

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.filecheck import FileResult
 from bronze_tui.audit.findings import Finding
 from bronze_tui.audit.links import EventFile
 from bronze_tui.audit.report import VerifyReport
-from bronze_tui.tui.filecheck import FileResult
 
 OK, AFTER, BAD, NOTE, UNREAD, NONE = "ok", "ok*", "BAD", "note", "?", "-"
 

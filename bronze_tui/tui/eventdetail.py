@@ -8,10 +8,10 @@ from rich.text import Text
 
 from bronze_tui.audit.canonical import recompute
 from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.filecheck import FileResult
 from bronze_tui.audit.findings import Finding
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.tui.chainrows import NEXT, ChainRow, short_hash
-from bronze_tui.tui.filecheck import FileResult
 from bronze_tui.tui.plain import plain
 
 _COLOURS = {"good": "success", "worry": "warning", "bad": "error", "title": "primary"}

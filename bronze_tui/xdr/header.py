@@ -80,31 +80,36 @@ class LedgerReader:
             XdrError: the bytes are no LedgerCloseMeta; the offset counts from the buffer's start.
         """
         end = self._walker.walk(buffer, start)
-        hash_row, header_row, close_row, sequence_row, transactions_row = self._walker.rows.tolist()
-        operations, envelopes = self._walker.sums
-        header_start = header_row[1]
-        data = view(buffer)
-        protocol, previous = _OPENING.unpack_from(data, header_start)
-        tx_set_hash, close_time = _CLOSE.unpack_from(data, close_row[1])
-        sequence, total_coins, fee_pool = _TOTALS.unpack_from(data, sequence_row[1])
-        return LedgerFacts(
-            version=_WORD.unpack_from(data, start)[0],
-            sequence=sequence,
-            start=start,
-            end=end,
-            header_start=header_start,
-            header_end=header_start + header_row[2],
-            ledger_hash=bytes(data[hash_row[1] : hash_row[1] + hash_row[2]]),
-            previous_ledger_hash=previous,
-            close_time=close_time,
-            protocol_version=protocol,
-            total_coins=total_coins,
-            fee_pool=fee_pool,
-            tx_set_hash=tx_set_hash,
-            tx_count=transactions_row[2],
-            tx_set_count=envelopes,
-            operation_count=operations,
-        )
+        return facts_of(view(buffer), start, end, self._walker.rows.tolist(), self._walker.sums)
+
+
+def facts_of(
+    data: memoryview, start: int, end: int, rows: list[list[int]], sums: list[int]
+) -> LedgerFacts:
+    """Facts from the first five rows and first two sums of a walk that had the marks of FACTS."""
+    hash_row, header_row, close_row, sequence_row, transactions_row = rows
+    header_start = header_row[1]
+    protocol, previous = _OPENING.unpack_from(data, header_start)
+    tx_set_hash, close_time = _CLOSE.unpack_from(data, close_row[1])
+    sequence, total_coins, fee_pool = _TOTALS.unpack_from(data, sequence_row[1])
+    return LedgerFacts(
+        version=_WORD.unpack_from(data, start)[0],
+        sequence=sequence,
+        start=start,
+        end=end,
+        header_start=header_start,
+        header_end=header_start + header_row[2],
+        ledger_hash=bytes(data[hash_row[1] : hash_row[1] + hash_row[2]]),
+        previous_ledger_hash=previous,
+        close_time=close_time,
+        protocol_version=protocol,
+        total_coins=total_coins,
+        fee_pool=fee_pool,
+        tx_set_hash=tx_set_hash,
+        tx_count=transactions_row[2],
+        tx_set_count=sums[1],
+        operation_count=sums[0],
+    )
 
 
 def batch_bounds(buffer: Buffer) -> tuple[int, int] | None:

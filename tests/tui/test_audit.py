@@ -15,13 +15,13 @@ from piloting import play, settle, text_of, until, widget_text
 from textual.pilot import Pilot
 
 from bronze_tui.audit.canonical import event_hash, file_bytes, heads_bytes
+from bronze_tui.audit.filecheck import Progress, check_event, check_files
 from bronze_tui.audit.folder import verify_folder
 from bronze_tui.audit.names import HEADS_FILE, event_name
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.testing.emitter_contract import make_chain
 from bronze_tui.tui.app import BronzeApp
 from bronze_tui.tui.chainrows import NEXT
-from bronze_tui.tui.filecheck import Progress, check_event, check_files
 from bronze_tui.tui.pins import PINS_FILE, read_pins
 from bronze_tui.tui.screens import audit as page_module
 from bronze_tui.tui.screens.audit import AuditPage

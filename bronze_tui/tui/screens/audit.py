@@ -20,6 +20,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from bronze_tui.audit.canonical import file_bytes
+from bronze_tui.audit.filecheck import FileResult, Progress, check_files
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.journal import run_figures
@@ -30,7 +31,6 @@ from bronze_tui.tui.auditnews import FilesRead, Verified
 from bronze_tui.tui.chainrows import ChainRow, matches
 from bronze_tui.tui.chainwatch import SECOND_LOOK
 from bronze_tui.tui.eventdetail import detail
-from bronze_tui.tui.filecheck import FileResult, Progress, check_files
 from bronze_tui.tui.keeping import own_folder
 from bronze_tui.tui.pins import read_pins
 from bronze_tui.tui.plain import plain

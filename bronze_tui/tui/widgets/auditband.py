@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from bronze_tui.audit.chain import ChainReport
+from bronze_tui.audit.filecheck import FileResult, Progress
 from bronze_tui.audit.report import VerifyReport
 from bronze_tui.headless.units import size
 from bronze_tui.journal.verdict import clock
@@ -21,7 +22,6 @@ from bronze_tui.tui.chainrows import (
     matches,
     short_hash,
 )
-from bronze_tui.tui.filecheck import FileResult, Progress
 from bronze_tui.tui.pins import utc
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.widgets.linelist import Cell

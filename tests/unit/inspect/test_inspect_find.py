@@ -10,6 +10,7 @@ from inspecting import KEY, setup_of
 from stellar_sdk import FeeBumpTransactionEnvelope, TransactionEnvelope
 
 from bronze_tui.domain.errors import Stopped
+from bronze_tui.domain.networks import PASSPHRASES
 from bronze_tui.inspect import find, tree
 from bronze_tui.inspect.inspector import Inspector
 from bronze_tui.testing.tiny_lake import DEMO_PASSPHRASE
@@ -93,7 +94,7 @@ def test_an_unknown_passphrase_is_said_and_the_result_still_found(copied: Site) 
     ("given", "network", "expected"),
     [
         ("mine", "pubnet", ("mine", "configuration")),
-        ("", "pubnet", (find.KNOWN["pubnet"], "the name pubnet")),
+        ("", "pubnet", (PASSPHRASES["pubnet"], "the name pubnet")),
         ("", "nobody", ("", "")),
     ],
 )

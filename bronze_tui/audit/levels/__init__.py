@@ -1,0 +1,1 @@
+"""Verification below the chain: manifests, files, rows, ledgers, and the lake again."""
