@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 Severity = Literal["error", "warning", "note"]
 
-Kind = Literal[
+ChainKind = Literal[
     "unreadable",
     "unknown_key",
     "duplicate_key",
@@ -37,6 +37,10 @@ Kind = Literal[
     "pinned_head_missing",
     "no_events",
     "leftover_file",
+]
+"""Found in the events alone."""
+
+DataKind = Literal[
     "manifest_missing",
     "manifest_malformed",
     "manifest_mismatch",
@@ -65,8 +69,12 @@ Kind = Literal[
     "source_unreadable",
     "more_findings",
 ]
+"""Found by the levels below the chain."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = ChainKind | DataKind
+
+KINDS: tuple[ChainKind, ...] = get_args(ChainKind)
+DATA_KINDS: tuple[DataKind, ...] = get_args(DataKind)
 
 
 @dataclass(frozen=True, slots=True)

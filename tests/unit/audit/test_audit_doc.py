@@ -9,7 +9,7 @@ from pathlib import Path
 from bronze_tui.audit.canonical import canonical, event_hash, file_bytes
 from bronze_tui.audit.chain import verify_chains
 from bronze_tui.audit.event import parse_event
-from bronze_tui.audit.findings import KINDS
+from bronze_tui.audit.findings import DATA_KINDS, KINDS
 from bronze_tui.audit.links import EventFile
 from bronze_tui.audit.names import event_name
 
@@ -38,3 +38,10 @@ def test_vectors_chain() -> None:
 def test_every_kind_of_finding_is_explained() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (?:error|warning|note) \|", DOC, re.MULTILINE)
     assert sorted(w for row in rows for w in re.findall(r"\w+", row)) == sorted(KINDS)
+
+
+def test_every_kind_of_finding_below_the_chain_is_explained() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "verify.md").read_text("utf-8")
+    levels = "manifest|file|row|ledger|source"
+    rows = re.findall(rf"^\| ((?:`\w+`(?:, )?)+) \| (?:`(?:{levels})`|any) \|", page, re.MULTILINE)
+    assert sorted(w for row in rows for w in re.findall(r"\w+", row)) == sorted(DATA_KINDS)
