@@ -133,7 +133,7 @@ def _verify(text: str, level: str, options: dict[str, Any]) -> VerifyReport:
     if options["chain_key"]:
         target.chain_keys = (options["chain_key"],)
     declared = target.holes()
-    report = _chain(target, options["chain_key"], pin, _declared(options, declared))
+    report = _chain(target, level, options["chain_key"], pin, _declared(options, declared))
     if level == "chain":
         return report
     from bronze_tui.commands._depth import verify_depth
@@ -142,12 +142,16 @@ def _verify(text: str, level: str, options: dict[str, Any]) -> VerifyReport:
 
 
 def _chain(
-    target: Target, chain_key: str, pin: str, holes: dict[str, list[LedgerRange]]
+    target: Target, level: str, chain_key: str, pin: str, holes: dict[str, list[LedgerRange]]
 ) -> VerifyReport:
     if target.pas is not None:
         return verify_folder(target.pas, chain_key=chain_key, pin=pin, holes=holes)
-    if pin:
-        raise UsageError("--head takes audit events", where=target.shown, todo="give --pas FOLDER")
+    if pin or level == "chain":
+        raise UsageError(
+            "no audit events were found, so there is no chain to judge",
+            where=target.shown,
+            todo="give --pas FOLDER, or a --level below chain for the data files alone",
+        )
     text = "no audit events were found: what the files should be is known from their own records"
     finding = Finding("no_events", "warning", "", text, cause="give --pas FOLDER if there are some")
     return VerifyReport(target.shown, "chain", (), (finding,), False)

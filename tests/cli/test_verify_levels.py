@@ -481,6 +481,18 @@ def test_targets(site: Site) -> None:
     assert "1 chain, 4 events, 4 partitions" in verdict(site.root)
 
 
+def test_without_events_there_is_no_chain_to_judge(site: Site) -> None:
+    config = str(write_config(site))
+    site.pas.rename(site.root / "elsewhere")
+    result = CliRunner().invoke(command, [config])
+    assert isinstance(result.exception, UsageError)
+    result = CliRunner().invoke(command, [config, "--level", "file"])
+    assert result.exit_code == 0
+    assert "warning no_events" in result.output
+    result = CliRunner().invoke(command, [config, "--level", "file", "--head", "0" * 64])
+    assert isinstance(result.exception, UsageError)
+
+
 def test_targets_that_are_none(site: Site, tmp_path: Path) -> None:
     for args in (["nowhere"], [str(tmp_path / "lake")], ["s3://"], [str(site.pas), "--data", "x"]):
         result = CliRunner().invoke(command, [*args, "--level", "file"])
