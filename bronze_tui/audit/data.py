@@ -47,7 +47,11 @@ class Data(Protocol):
         ...
 
     def names(self, folder: str) -> Iterator[str]:
-        """Keys of the objects below ``folder``, relative to it; nothing when absent."""
+        """Keys of the objects below ``folder``, relative to it; nothing when absent.
+
+        Raises:
+            SourceDenied: it cannot be listed.
+        """
         ...
 
 
@@ -123,9 +127,11 @@ class Remote:
     def names(self, folder: str) -> Iterator[str]:
         """See Data."""
         top = f"{self._key(folder)}/" if folder else self._prefix
-        with _store_words(top):
+        try:
             for found in self._store.list(top):
                 yield found.key.removeprefix(top)
+        except StoreRefused as error:
+            raise SourceDenied(error.what, where=error.where or top, todo=error.todo) from error
 
     def _key(self, key: str) -> str:
         parts = key.split("/")

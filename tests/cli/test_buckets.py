@@ -16,7 +16,7 @@ from servers.gcs import FakeGcsServer
 from servers.seaweed import REGION, SeaweedServer, clean_environment
 from servers.web import WebServer
 
-from bronze_tui.testing.tiny_lake import TinyLake, write_tiny_lake
+from bronze_tui.testing.tiny_lake import DEMO_PASSPHRASE, TinyLake, write_tiny_lake
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -142,6 +142,18 @@ def test_s3_to_s3(
         k: v for k, v in objects.items() if k not in lock
     }
     assert requests_of(tmp_path)["source"]["gets"] < 5
+
+    demo = ("--network-passphrase", DEMO_PASSPHRASE)
+    for target in ([config], [f"s3://{s3_bucket}/bronze", "--config", config]):
+        proof = ("verify", *target, "--level", "source", *demo)
+        code, said = bronze(tmp_path, seaweed.environment, *proof)
+        assert code == 0, said
+        assert "3 partitions at level source" in said
+        assert "40 valid, 0 ledgers without" in said
+
+    code, said = bronze(tmp_path, {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}, *proof)
+    assert code == 7, said
+    assert "Traceback" not in said
 
     code, said = bronze(
         tmp_path, {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}, *command

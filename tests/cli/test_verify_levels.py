@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,18 @@ def test_the_configuration_names_everything_and_its_catalog_is_compared(tmp_path
     assert found[0]["ledgers"] == PARTITION
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"tables": []}', '{"tables": {"ledgers_lcm_raw": 3}}', '{"partition": 5, "links": 1}', "{}"],
+)
+def test_a_manifest_of_other_shapes(site: Site, text: str) -> None:
+    manifest(site).write_text(text)
+    seal(site, PARTITION)
+    assert "manifest_mismatch" in kinds(site, "row")
+    record(site, PARTITION).write_text(text)
+    assert "record_mismatch" in kinds(site, "row")
+
+
 # Level file.
 
 
@@ -305,6 +318,28 @@ def test_a_file_that_is_no_parquet(site: Site) -> None:
 
     agree(site, PARTITION, rows)
     caught(site, "row", "parquet_unreadable")
+
+
+def test_no_parquet_file_ends_in_a_traceback(site: Site, tmp_path: Path) -> None:
+    from bronze_tui.audit.levels.network import NetworkCheck
+    from bronze_tui.audit.levels.rows import RowCheck
+    from bronze_tui.audit.levels.trust import Trust
+    from bronze_tui.audit.levels.unit import Outcome, Unit
+
+    chance = random.Random(5)
+    whole, path = parquet(site, PARTITION).read_bytes(), tmp_path / "spoiled.parquet"
+    event = events(site)[1]
+    network = NetworkCheck(Trust(), "testnet")
+    found: set[str] = set()
+    for turn in range(300):
+        spoiled = bytearray(whole)
+        for _ in range(chance.choice((1, 3, 20))):
+            spoiled[-1 - chance.randrange(len(whole) if turn % 2 else 5000)] = chance.randrange(256)
+        path.write_bytes(spoiled if turn % 10 else spoiled[: chance.randrange(len(whole))])
+        out = Outcome(Unit(KEY, event.partition, event.tables, event))
+        RowCheck(out, "file", network).run(path, None, lambda: None)
+        found |= {f.kind for f in out.findings}
+    assert {"parquet_unreadable", "row_xdr"} <= found
 
 
 # Level ledger.
@@ -605,7 +640,42 @@ def test_a_report_shows_foreign_text_as_text(tmp_path: Path) -> None:
     assert r"\<script\>\|\`x\`\[a\]\(b\)" in markdown
 
 
-def test_more_findings_than_anybody_reads_are_counted(made: Site, tmp_path: Path) -> None:
+def test_progress_in_a_line() -> None:
+    from bronze_tui.audit.filecheck import Progress
+    from bronze_tui.commands._depth import progress_line
+
+    line = progress_line("file", Progress(12, 400, 620_000_000, 2_480_000_000, 2.0))
+    assert line == "file  12 of 400 partitions, 310 MB/s, 00:06 left"
+    done = progress_line("row", Progress(400, 400, 5_000_000, 5_000_000, 1.0, True))
+    assert done == "row  400 of 400 partitions, 5 MB/s"
+
+
+def test_ending_early_keeps_what_was_found(site: Site, tmp_path: Path) -> None:
+    from bronze_tui.audit.data import Folder
+    from bronze_tui.audit.filecheck import Stopped
+    from bronze_tui.audit.folder import verify_folder
+    from bronze_tui.audit.levels.memory import Memory
+    from bronze_tui.audit.levels.run import Job, run_job, take_inventory
+
+    data = Folder(site.data / "bronze")
+    inventory = take_inventory(data, verify_folder(site.pas).chains, [])
+    state = tmp_path / "verified"
+
+    def lines() -> int:
+        return state.read_bytes().count(b"\n")
+
+    def job(memory: Memory) -> Job:
+        return Job("row", data, inventory.units, inventory.listings, jobs=1, memory=memory)
+
+    with Memory(state, "here") as memory, pytest.raises(Stopped):
+        run_job(job(memory), stop=lambda: lines() >= 2, tell=lambda _: None)
+    assert lines() == 2
+    with Memory(state, "here") as memory:
+        outcomes, recalled = run_job(job(memory), stop=lambda: False, tell=lambda _: None)
+    assert (len(outcomes), recalled, lines()) == (4, 2, 4)
+
+
+def test_more_findings_than_anybody_reads_are_counted() -> None:
     from bronze_tui.audit.levels.unit import MOST, Outcome, Unit
     from bronze_tui.domain.ledger import LedgerRange
 

@@ -40,6 +40,8 @@ _COLUMNS = (
     "network",
 )
 _XDR = "xdr_bytes"
+_FOREIGN = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
+"""What values of other types, ranges or none at all give when they are compared."""
 _NOT_ITS_XDR = "the row was altered, or the software that derived it erred"
 
 Row = dict[str, Any]
@@ -85,7 +87,7 @@ class RowCheck:
         try:
             with pq.ParquetFile(str(path), buffer_size=1 << 20, pre_buffer=False) as file:
                 self._read(file, stop)
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (pa.ArrowException, OSError, *_FOREIGN) as error:
             text = " ".join(str(error).split())[:300]
             self._add("parquet_unreadable", f"no readable Parquet file of ledgers ({text})")
             return

@@ -12,11 +12,11 @@ from contextlib import closing
 from bronze_tui.domain.era import Era
 from bronze_tui.domain.errors import BronzeError, GapError, LedgerMismatch, SourceError, UsageError
 from bronze_tui.domain.ledger import FIRST_LEDGER, LedgerRange
+from bronze_tui.domain.networks import PASSPHRASES
 from bronze_tui.domain.text import size
 from bronze_tui.hooks.contracts import BatchRef, LedgerSource
 from bronze_tui.inspect.doctor.finding import Finding, Notes
 from bronze_tui.inspect.doctor.subject import Subject
-from bronze_tui.inspect.find import KNOWN
 
 NOTES = Notes("source")
 _ALONE, _TOGETHER, _THREADS = 4, 16, 8
@@ -75,7 +75,7 @@ def _opened(source: LedgerSource, subject: Subject, seconds: float) -> Iterator[
 
 def _passphrase(declared: str | None, subject: Subject) -> Iterator[Finding]:
     for era in subject.settings.active()[:1]:
-        expected = KNOWN.get(era.network, "")
+        expected = PASSPHRASES.get(era.network, "")
         if declared is None:
             text = "the lake names no network"
             yield NOTES.none("network", text, "set source.network_passphrase to have it compared")
