@@ -19,7 +19,9 @@ from bronze_tui.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from bronze_tui.audit.data import Data
+    from bronze_tui.audit.depth import Depth
     from bronze_tui.audit.filecheck import Progress
+    from bronze_tui.audit.levels.again import SourceAgain
     from bronze_tui.audit.levels.run import Inventory, Job
     from bronze_tui.audit.levels.select import Choice
     from bronze_tui.audit.levels.trust import Trust
@@ -77,17 +79,18 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         begin = time.monotonic()
         with ExitStack() as line:
             tell = _teller(wish, line)
-            outcomes, recalled = run_job(job, stop=lambda: False, tell=tell)
-        figures = _figures(job, outcomes, inventory, recalled, wish)
+            outcomes = run_job(job, stop=lambda: False, tell=tell)
+        figures = _figures(job, outcomes, inventory, wish)
         seconds = time.monotonic() - begin
     return replace(report, level=wish.level, depth=replace(figures, seconds=seconds))
 
 
-def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, recalled: int, wish: Wish):  # type: ignore[no-untyped-def]
+def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, wish: Wish) -> Depth:
     from bronze_tui.audit.depth import Depth, limits_of
     from bronze_tui.audit.levels.joints import proven
 
     assert job.trust is not None
+    recalled = sum(out.recalled for out in outcomes)
     signers: Counter[str] = Counter()
     for out in outcomes:
         signers.update(out.signers)
@@ -136,7 +139,7 @@ def _trust(target: Target, wish: Wish) -> Trust:
     )
 
 
-def _source(target: Target, stack: ExitStack):  # type: ignore[no-untyped-def]
+def _source(target: Target, stack: ExitStack) -> SourceAgain:
     from bronze_tui.audit.levels.again import SourceAgain
 
     source, most = target.open_source()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,9 +63,7 @@ _FILE = click.Path(path_type=Path)
     "--jobs",
     metavar="N",
     type=click.IntRange(1, 256),
-    default=2,
-    show_default=True,
-    help="Partitions read at a time.",
+    help="Partitions read at a time (else one a core, at most 8).",
 )
 @click.option(
     "--state",
@@ -184,7 +183,7 @@ def _wish(level: str, options: dict[str, Any]) -> Wish:
         )
     return Wish(
         level,
-        options["jobs"],
+        options["jobs"] or min(8, os.cpu_count() or 1),
         choice,
         options["state"],
         options["anchors"],

@@ -63,6 +63,7 @@ class Memory:
             unsigned=doc["unsigned"],
             unchecked=doc["unchecked"],
             anchors=list(doc["anchors"]),
+            recalled=True,
         )
 
     def keep(self, out: Outcome, level: str) -> None:

@@ -204,7 +204,8 @@ class RowCheck:
         table = next((t for name, t in out.unit.tables if name == RAW_TABLE), None)
         if table is not None and table.row_count != out.ledgers:
             text = "the file has another number of rows than was announced"
-            self._add("row_column", text, None, str(table.row_count), str(out.ledgers))
+            cause = "rows were put in or taken out, or the event was altered"
+            self._add("row_column", text, None, str(table.row_count), str(out.ledgers), cause)
         partition = out.unit.partition
         out.edges = Edges(
             self._first_previous if self._first == max(partition.start, FIRST_LEDGER) else "",
@@ -225,7 +226,8 @@ class RowCheck:
         ours = {"first_previous_hash": self._first_previous, "last_hash": self._before}
         if links is not None and links != ours:
             text = "links of the manifest are not those of the rows"
-            self._add("ledger_link", text, None, str(links), str(ours))
+            cause = "manifest or rows were altered"
+            self._add("ledger_link", text, None, str(links), str(ours), cause)
 
     def _add(
         self,

@@ -107,17 +107,16 @@ def take_inventory(
 
 def run_job(
     job: Job, *, stop: Callable[[], bool], tell: Callable[[Progress], None]
-) -> tuple[list[Outcome], int]:
-    """Verify every unit; outcomes in the order of the units, and how many were known before.
+) -> list[Outcome]:
+    """Verify every unit; outcomes in the order of the units.
 
     Raises:
         Stopped: ``stop`` said so. StoreError, SourceError: something does not answer.
     """
-    runner = _Runner(job, stop, tell)
-    outcomes = runner.run()
+    outcomes = _Runner(job, stop, tell).run()
     if job.reaches("row"):
         joint_findings(outcomes)
-    return outcomes, runner.recalled
+    return outcomes
 
 
 class _Runner:
@@ -126,7 +125,6 @@ class _Runner:
     ) -> None:
         self._job, self._ask, self._tell = job, stop, tell
         self._halted = False
-        self.recalled = 0
         self._total = sum(unit.byte_size for unit in job.units)
         self._begin = self._told = time.monotonic()
         self._done = self._read = 0
@@ -158,7 +156,6 @@ class _Runner:
     def _unit(self, unit: Unit) -> Outcome:
         known = self._job.memory.recall(unit, self._job.level) if self._job.memory else None
         if known is not None:
-            self.recalled += 1
             return known
         out = Outcome(unit)
         data: Data = self._job.data

@@ -68,6 +68,8 @@ class Outcome:
     """Signed ledgers whose network nobody told."""
     anchors: list[int] = field(default_factory=list)
     """Ledgers whose hash is the trusted one."""
+    recalled: bool = False
+    """An earlier run found it sound, and it was not read again."""
     left_out: int = 0
     """Findings beyond MOST."""
 
