@@ -76,6 +76,10 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         if wish.state is not None:
             context = _context(data, trust)
             job = replace(job, memory=stack.enter_context(Memory(wish.state, context)))
+        if job.reaches("row"):
+            from bronze_tui.engine.memory import tune_allocator
+
+            tune_allocator(wish.jobs)
         begin = time.monotonic()
         with ExitStack() as line:
             tell = _teller(wish, line)
