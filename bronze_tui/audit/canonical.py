@@ -59,6 +59,16 @@ def recompute(event: AuditEvent) -> str:
     return expected
 
 
+def hashed_bytes(event: AuditEvent) -> bytes:
+    """The bytes that give the event's stored hash, in whichever accepted escaping; the canonical
+    form where none does. They are the data of the event's leaf in a tree."""
+    for escapes in _ACCEPTED:
+        data = _compact(event, escapes)
+        if HASH_PREFIX + sha256(data).hexdigest() == event.event_hash:
+            return data
+    return canonical(event)
+
+
 def is_joined_hash(event: AuditEvent) -> bool:
     """Whether the stored hash is the Go copier's other form, which never reaches its own files.
 
