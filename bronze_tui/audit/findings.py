@@ -35,6 +35,13 @@ ChainKind = Literal[
     "head_unreadable",
     "pinned_head_passed",
     "pinned_head_missing",
+    "chain_shrank",
+    "chain_changed",
+    "chain_gone",
+    "remembered_head_pruned",
+    "seen_elsewhere",
+    "memory_damaged",
+    "memory_unusable",
     "no_events",
     "leftover_file",
 ]

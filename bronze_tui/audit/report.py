@@ -34,6 +34,8 @@ class VerifyReport:
     """Whether a head that was kept apart was given."""
     depth: Depth | None = None
     """What the levels below the chain found, None at level ``chain``."""
+    last_seen: str = ""
+    """When all chains were verified here last, if that was remembered and compared."""
 
     @property
     def unread(self) -> bool:
@@ -81,6 +83,7 @@ def to_json(report: VerifyReport) -> str:
         "folder": report.folder,
         "level": report.level,
         "head_pinned": report.pinned,
+        "last_seen": report.last_seen,
         "errors": report.errors,
         "warnings": report.warnings,
         "chains": [_chain_doc(chain) for chain in report.chains],
@@ -176,7 +179,12 @@ def limit_lines(report: VerifyReport) -> Iterator[str]:
         yield "Level chain: hashes, links, order and ledgers of the events; no data file was read."
     else:
         yield from report.depth.limits
-    if not report.pinned and report.chains:
+    if report.last_seen:
+        yield (
+            f"Heads compared with those last seen here, at {report.last_seen}: what was removed "
+            "before they were first seen here does not show."
+        )
+    elif not report.pinned and report.chains:
         yield (
             "Head not pinned: a chain whose last events were all removed looks whole from its "
             "folder alone; compare the head with one you kept, or give it with --head."

@@ -14,6 +14,7 @@ from bronze_tui.audit.findings import Finding
 from bronze_tui.audit.folder import declared_holes, resolve, verify_folder
 from bronze_tui.audit.heads import parse_pin
 from bronze_tui.audit.report import VerifyReport, to_json, to_text, verdict_line
+from bronze_tui.commands._verifying import MemoryOptions, ProofOptions, verifying_options
 from bronze_tui.domain.errors import Exit, UsageError
 from bronze_tui.domain.ledger import LedgerRange
 
@@ -26,7 +27,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("verify")
-@click.argument("target", metavar="TARGET")
+@click.argument("target", metavar="TARGET", required=False)
 @click.option(
     "--level",
     default="chain",
@@ -82,7 +83,10 @@ _FILE = click.Path(path_type=Path)
     "--network-passphrase", metavar="TEXT", default="", help="Of a network that is not public."
 )
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
-def command(target: str, level: str, **options: Any) -> None:
+@verifying_options
+def command(
+    target: str | None, level: str, proof: ProofOptions, memory: MemoryOptions, **options: Any
+) -> None:
     """Verify the copy at TARGET, trusting nobody who made it.
 
     TARGET is a PAS folder (or one that holds pas-backup), a dataset or data folder, a bucket URL,
@@ -91,14 +95,21 @@ def command(target: str, level: str, **options: Any) -> None:
     against their XDR), ledger (hashes and signatures of the Stellar network), source (against the
     lake again). Exit code 0: all is sound; 3: it is not; 2: TARGET or an option is wrong; 7:
     something cannot be read.
+
+    The head of each chain is remembered: one that shrank or changed since it was last verified at
+    this TARGET is an error that shows both heads. With --proof a file made by 'bronze proof' is
+    verified instead, offline.
     """
+    if proof.asked(target):
+        return proof.check(as_json=options["as_json"], quiet=options["quiet"])
+    assert target is not None
     level = _level(level)
     report_file: Path | None = options["report"]
     if report_file is not None:
         from bronze_tui.audit.printed import check_name
 
         check_name(report_file)
-    report = _verify(target, level, options)
+    report = memory.recall(_verify(target, level, options), options["chain_key"])
     if report_file is not None:
         _write(report, report_file)
     if options["as_json"]:
@@ -107,6 +118,7 @@ def command(target: str, level: str, **options: Any) -> None:
         click.echo(verdict_line(report) if options["quiet"] else to_text(report))
     if not report.ok:
         raise SystemExit(int(Exit.UNREACHABLE if report.unread else Exit.VERIFICATION))
+    return None
 
 
 def _verify(text: str, level: str, options: dict[str, Any]) -> VerifyReport:

@@ -29,6 +29,13 @@ def folder(tmp_path: Path) -> Path:
     return pas
 
 
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A verifier who has seen nothing yet."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "bronze" / "heads"
+
+
 def run(*args: object) -> Result:
     return CliRunner().invoke(command, [str(a) for a in args])
 
@@ -83,14 +90,47 @@ def test_quiet(folder: Path) -> None:
 
 
 def test_a_cut_tail_takes_a_pinned_head(folder: Path) -> None:
-    (folder / event_name(CHAIN[4])).unlink()
-    (folder / HEADS_FILE).write_bytes(heads_bytes({KEY: CHAIN[3].event_hash}))
+    cut_tail(folder)
     assert run(folder).exit_code == 0
     result = run(folder, "--head", CHAIN[4].event_hash)
     assert result.exit_code == 3
     assert "pinned_head_missing" in result.output
     assert "Head not pinned" not in result.output
     assert run(folder, "--head", CHAIN[3].event_hash.removeprefix("sha256:")).exit_code == 0
+
+
+def cut_tail(folder: Path) -> None:
+    """Remove the last event as a careful thief would."""
+    (folder / event_name(CHAIN[4])).unlink()
+    (folder / HEADS_FILE).write_bytes(heads_bytes({KEY: CHAIN[3].event_hash}))
+
+
+def test_a_cut_tail_is_remembered(folder: Path, memory: Path) -> None:
+    assert run(folder).exit_code == 0
+    assert "Heads compared with those last seen here" in run(folder).output
+    cut_tail(folder)
+    for _ in range(2):
+        result = run(folder)
+        assert result.exit_code == 3
+        assert "error chain_shrank" in result.output
+        assert CHAIN[4].event_hash in result.output
+        assert CHAIN[3].event_hash in result.output
+    doc = json.loads(run(folder, "--json").output)
+    assert doc["chains"][0]["first_wrong"]["kind"] == "chain_shrank"
+    assert run(folder, "--no-memory").exit_code == 0
+    assert run(folder, "--quiet").exit_code == 3
+    result = run(folder, "--forget")
+    assert (result.exit_code, "1 remembered head(s) dropped" in result.stderr) == (0, True)
+    assert run(folder).exit_code == 0
+    assert len(list(memory.iterdir())) == 1
+
+
+def test_no_memory_leaves_no_trace(folder: Path, memory: Path) -> None:
+    assert run(folder, "--no-memory").exit_code == 0
+    assert not memory.exists()
+    run(folder)
+    assert run(folder, "--no-memory", "--forget").exit_code == 0
+    assert list(memory.iterdir()) == []
 
 
 def test_declared_holes(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""Options of ``bronze verify`` that come in groups: a proof file, and the verifier's memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bronze_tui.audit.report import VerifyReport
+from bronze_tui.domain.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ProofOptions:
+    """``--proof`` and what goes with it."""
+
+    file: Path | None
+    vkeys: tuple[str, ...]
+    parquet: tuple[Path, ...]
+    old_head: Path | None
+
+    def asked(self, target: Path | str | None) -> bool:
+        """Whether a proof file is to be verified instead of PATH.
+
+        Raises:
+            UsageError: both or neither are given, or options that need a proof stand alone.
+        """
+        if self.file is not None:
+            if target is not None:
+                raise UsageError("give a PATH or --proof, not both")
+            return True
+        for name, given in (
+            ("--vkey", self.vkeys),
+            ("--parquet", self.parquet),
+            ("--old-head", self.old_head),
+        ):
+            if given:
+                raise UsageError(f"{name} goes with --proof")
+        if target is None:
+            raise UsageError("what is to be verified?", todo="give the PAS folder, or --proof FILE")
+        return False
+
+    def check(self, *, as_json: bool, quiet: bool) -> None:
+        """Verify the proof file and print the verdict.
+
+        Raises:
+            VerificationError: it fails. UsageError, SourceDenied: nothing can be said.
+        """
+        from bronze_tui.commands._proofcheck import ProofFiles, check_proof
+
+        assert self.file is not None
+        files = ProofFiles(self.file, self.parquet, self.old_head)
+        check_proof(files, self.vkeys, as_json=as_json, quiet=quiet)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryOptions:
+    """``--no-memory`` and ``--forget``."""
+
+    off: bool
+    forget: bool
+
+    def recall(self, report: VerifyReport, chain_key: str) -> VerifyReport:
+        """The report, compared with what was remembered of its chains.
+
+        Raises:
+            StateError: memory cannot be dropped.
+        """
+        if self.off and not self.forget:
+            return report
+        from bronze_tui.audit.memory import forget, memory_folder, recall
+
+        folder = memory_folder(os.environ)
+        if self.forget:
+            dropped = forget(folder, report.folder, chain_key)
+            click.echo(f"bronze: {dropped} remembered head(s) dropped", err=True)
+        if self.off:
+            return report
+        return recall(report, folder, now=time.time(), chain_key=chain_key)
+
+
+def verifying_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add both groups; the command gets them as ``proof`` and ``memory``."""
+
+    @wraps(command)
+    def gathered(**given: Any) -> Any:
+        proof = ProofOptions(
+            given.pop("proof"), given.pop("vkey"), given.pop("parquet"), given.pop("old_head")
+        )
+        memory = MemoryOptions(given.pop("no_memory"), given.pop("forget"))
+        return command(proof=proof, memory=memory, **given)
+
+    path = click.Path(path_type=Path)
+    for option in reversed(
+        (
+            click.option(
+                "--no-memory",
+                is_flag=True,
+                help="Neither compare with the heads last seen here nor remember these.",
+            ),
+            click.option(
+                "--forget", is_flag=True, help="Drop the heads last seen here before verifying."
+            ),
+            click.option(
+                "--proof", metavar="FILE", type=path, help="Verify a proof file instead of PATH."
+            ),
+            click.option(
+                "--vkey",
+                metavar="VKEY",
+                multiple=True,
+                help="With --proof: whose signature is trusted (or BRONZE_VKEY).",
+            ),
+            click.option(
+                "--parquet",
+                metavar="FILE",
+                multiple=True,
+                type=path,
+                help="With --proof: a data file that the proven event must have announced.",
+            ),
+            click.option(
+                "--old-head",
+                metavar="FILE",
+                type=path,
+                help="With --proof of consistency: the signed head that you kept.",
+            ),
+        )
+    ):
+        gathered = option(gathered)
+    return gathered
