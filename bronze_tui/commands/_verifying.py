@@ -85,6 +85,39 @@ class MemoryOptions:
         return recall(report, folder, now=time.time(), chain_key=chain_key)
 
 
+_PATH = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option(
+        "--no-memory",
+        is_flag=True,
+        help="Neither compare with the heads last seen here nor remember these.",
+    ),
+    click.option("--forget", is_flag=True, help="Drop the heads last seen here before verifying."),
+    click.option(
+        "--proof", metavar="FILE", type=_PATH, help="Verify a proof file instead of PATH."
+    ),
+    click.option(
+        "--vkey",
+        metavar="VKEY",
+        multiple=True,
+        help="With --proof: whose signature is trusted (or BRONZE_VKEY).",
+    ),
+    click.option(
+        "--parquet",
+        metavar="FILE",
+        multiple=True,
+        type=_PATH,
+        help="With --proof: a data file that the proven event must have announced.",
+    ),
+    click.option(
+        "--old-head",
+        metavar="FILE",
+        type=_PATH,
+        help="With --proof of consistency: the signed head that you kept.",
+    ),
+)
+
+
 def verifying_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add both groups; the command gets them as ``proof`` and ``memory``."""
 
@@ -96,40 +129,6 @@ def verifying_options(command: Callable[..., Any]) -> Callable[..., Any]:
         memory = MemoryOptions(given.pop("no_memory"), given.pop("forget"))
         return command(proof=proof, memory=memory, **given)
 
-    path = click.Path(path_type=Path)
-    for option in reversed(
-        (
-            click.option(
-                "--no-memory",
-                is_flag=True,
-                help="Neither compare with the heads last seen here nor remember these.",
-            ),
-            click.option(
-                "--forget", is_flag=True, help="Drop the heads last seen here before verifying."
-            ),
-            click.option(
-                "--proof", metavar="FILE", type=path, help="Verify a proof file instead of PATH."
-            ),
-            click.option(
-                "--vkey",
-                metavar="VKEY",
-                multiple=True,
-                help="With --proof: whose signature is trusted (or BRONZE_VKEY).",
-            ),
-            click.option(
-                "--parquet",
-                metavar="FILE",
-                multiple=True,
-                type=path,
-                help="With --proof: a data file that the proven event must have announced.",
-            ),
-            click.option(
-                "--old-head",
-                metavar="FILE",
-                type=path,
-                help="With --proof of consistency: the signed head that you kept.",
-            ),
-        )
-    ):
+    for option in reversed(_OPTIONS):
         gathered = option(gathered)
     return gathered

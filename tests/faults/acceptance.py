@@ -147,7 +147,7 @@ class Backfill:
         report.wrong += _in_order(self.site.inbox, report.events)
 
     def _verify(self, folder: Path) -> list[str]:
-        command = [sys.executable, "-m", "bronze_tui.cli", "verify", str(folder)]
+        command = [sys.executable, "-m", "bronze_tui.cli", "verify", "--no-memory", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return [f"verify {folder.name}: {done.stdout[-400:]}{done.stderr[-400:]}"] * bool(
             done.returncode
