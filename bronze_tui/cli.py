@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
     "head": ("bronze_tui.commands.head:command", "Sign what an audit chain is now."),
     "proof": ("bronze_tui.commands.proof:command", "Prove one partition to people elsewhere."),
+    "anchor": ("bronze_tui.commands.anchor:command", "Put a signed head into a Stellar memo."),
     "key": ("bronze_tui.commands.key:key", "Keys that sign heads."),
     "pas": ("bronze_tui.commands.pas:pas", "Deliveries of audit events; a small receiver."),
     "doctor": ("bronze_tui.commands.doctor:command", "Probe a configuration; say what to fix."),

@@ -67,6 +67,23 @@ def command(target: str, config: Path | None, sets: tuple[str, ...], as_json: bo
         )
 
 
+def decoded_ledgers(path: Path) -> Iterator[tuple[LedgerFacts, Any]]:
+    """Each ledger of a lake object, with the LedgerCloseMeta as the Stellar SDK decodes it.
+
+    Raises:
+        UsageError, SourceDenied, SourceDataError: there are none.
+    """
+    from stellar_sdk.xdr import LedgerCloseMeta
+
+    name = str(path)
+    xdr = _decompressed(name, _from_file(path))
+    for facts in _ledgers(name, xdr, None):
+        try:
+            yield facts, LedgerCloseMeta.from_xdr_bytes(xdr[facts.start : facts.end])
+        except (ValueError, EOFError, RecursionError) as error:
+            raise XdrError(f"the Stellar SDK refuses it: {error}", where=safe_text(name)) from error
+
+
 def _from_file(path: Path) -> bytes:
     where = safe_text(str(path))
     if not path.is_file():
