@@ -46,40 +46,46 @@ class SeenHead:
     """``2026-01-12T10:29:44Z``."""
 
 
-def memory_folder(environment: Mapping[str, str]) -> Path:
-    """``$XDG_STATE_HOME/bronze/heads``, by default below ``~/.local/state``."""
+def memory_folder(environment: Mapping[str, str]) -> Path | None:
+    """``$XDG_STATE_HOME/bronze/heads``, by default in ``~/.local/state``; None without a home."""
     home = environment.get("XDG_STATE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
+    try:
+        base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
     return base / "bronze" / "heads"
 
 
-def recall(report: VerifyReport, folder: Path, *, now: float, chain_key: str = "") -> VerifyReport:
+def recall(
+    report: VerifyReport, folder: Path | None, *, now: float, chain_key: str = ""
+) -> VerifyReport:
     """The report with what differs from the heads last seen; then heads are kept anew.
 
     Memory that cannot be used is a warning: the chain was verified all the same.
 
     Args:
-        folder: of the memory.
+        folder: of the memory; None where this user has no home.
         now: Unix time in seconds.
         chain_key: the one chain that the report is about, where it was narrowed down.
     """
     place = place_of(report.folder)
+    if folder is None:
+        return _with(report, [_unusable("", "this user has no home folder")])
     try:
         remembered, damaged = _read(folder)
     except OSError as error:
-        return _with(report, [_unusable(folder, error)])
+        return _with(report, [_unusable(str(folder), str(error.strerror))])
     here = {seen.chain_key: seen for seen in remembered if seen.place == place}
     chains, dates = [], []
     for chain in report.chains:
-        lost = damaged.get(_name(place, chain.chain_key))
         seen = here.get(chain.chain_key)
-        if lost is not None:
+        if lost := damaged.get(_name(place, chain.chain_key)):
             found = [_damaged(chain, lost)]
         elif seen is not None:
             found = list(_compare(chain, seen))
             dates.append(seen.seen_at)
         else:
-            found = list(_elsewhere(chain, [s for s in remembered if s.place != place]))
+            found = list(_elsewhere(chain, remembered))
         chains.append(_added(chain, found))
     gone = [
         _gone(seen)
@@ -91,13 +97,15 @@ def recall(report: VerifyReport, folder: Path, *, now: float, chain_key: str = "
     return replace(_with(result, [*gone, *unkept]), last_seen=_oldest(chains, dates))
 
 
-def forget(folder: Path, place: str, chain_key: str = "") -> int:
+def forget(folder: Path | None, place: str, chain_key: str = "") -> int:
     """Drop what is remembered of a place's chains (or one), damaged memory of them too; how many.
 
     Raises:
         StateError: it cannot be dropped.
     """
     dropped = 0
+    if folder is None:
+        return dropped
     try:
         remembered, damaged = _read(folder)
         names = {_name(s.place, s.chain_key) for s in remembered if s.place == place_of(place)}
@@ -214,14 +222,14 @@ def _damaged(chain: ChainReport, file: Path) -> Finding:
     )
 
 
-def _unusable(folder: Path, error: OSError) -> Finding:
+def _unusable(folder: str, why: str) -> Finding:
     return Finding(
         "memory_unusable",
         "warning",
         "",
-        f"heads cannot be remembered ({error.strerror}), so a later run has nothing to compare",
-        file=str(folder),
-        cause="check the folder and its permissions, or give --no-memory",
+        f"heads cannot be remembered ({why}), so a later run has nothing to compare",
+        file=folder,
+        cause="check the folder and its permissions, set XDG_STATE_HOME, or give --no-memory",
     )
 
 
@@ -252,7 +260,7 @@ def _keep(
             seen = SeenHead(chain.chain_key, place, chain.head, events, chain.last_ledgers, stamp)
             _write(folder, name, seen)
     except OSError as error:
-        return [_unusable(folder, error)]
+        return [_unusable(str(folder), str(error.strerror))]
     return []
 
 

@@ -21,7 +21,7 @@ from bronze_tui.audit.note import (
     parse_vkey,
 )
 from bronze_tui.audit.proof import matching_leaves
-from bronze_tui.audit.signedhead import leaf_hashes, open_head, origin_of, sign_head
+from bronze_tui.audit.signedhead import TreeHead, leaf_hashes, open_head, origin_of, sign_head
 from bronze_tui.audit.tree import ProofRejected
 from bronze_tui.domain.errors import UsageError
 from bronze_tui.domain.files import replace
@@ -125,7 +125,7 @@ def renew_head(report: ChainReport, key: SigningKey, path: Path) -> bytes:
     """
     line = line_of(report)
     if path.exists():
-        old = open_head(read_capped(path, MAX_NOTE_BYTES), [key.verify_key])
+        old = _own_head(path, key)
         if old.origin != origin_of(key.name, report.chain_key):
             raise UsageError(f"the signed head of another log, {old.origin}", where=str(path))
         matching_leaves(line, old)
@@ -133,6 +133,14 @@ def renew_head(report: ChainReport, key: SigningKey, path: Path) -> bytes:
     with refusing(path):
         replace(path, signed)
     return signed
+
+
+def _own_head(path: Path, key: SigningKey) -> TreeHead:
+    try:
+        return open_head(read_capped(path, MAX_NOTE_BYTES), [key.verify_key])
+    except ProofRejected as error:
+        todo = "if the key was replaced, move the old head away and keep it as evidence"
+        raise ProofRejected(error.what, where=str(path), todo=todo) from None
 
 
 def published_head(path: Path) -> bytes:

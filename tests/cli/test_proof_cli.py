@@ -140,6 +140,16 @@ def test_a_contradicting_head_is_never_signed(operator: Operator) -> None:
     assert kept.read_bytes() == before
 
 
+def test_a_key_that_was_replaced(operator: Operator) -> None:
+    operator.sign()
+    bronze("key", "new", "example.com/b", "--out", operator.root / "k2")
+    said = failure(3, "head", operator.pas, "--key", operator.root / "k2")
+    assert "move the old head away" in said
+    kept = operator.pas / "testnet_p23_plus_v1.signed-head"
+    kept.rename(operator.root / "old")
+    bronze("head", operator.pas, "--key", operator.root / "k2")
+
+
 def test_nothing_is_signed_on_top_of_a_broken_chain(operator: Operator) -> None:
     (operator.pas / event_name(REAL[2])).unlink()
     assert "missing_event" in failure(3, "head", operator.pas, "--key", operator.key)

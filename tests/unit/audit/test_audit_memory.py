@@ -265,6 +265,19 @@ def test_memory_that_cannot_be_used(desk: Desk) -> None:
     assert report.findings[0].kind == "memory_unusable"
 
 
+def test_a_user_without_a_home(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", lost)
+    assert memory_folder({}) is None
+    desk.put(CHAIN)
+    report = recall(verify_folder(desk.pas), None, now=NOW)
+    assert report.ok
+    assert report.findings[0].kind == "memory_unusable"
+    assert forget(None, str(desk.pas)) == 0
+
+
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     default = Path("/home/somebody/.local/state/bronze/heads")
