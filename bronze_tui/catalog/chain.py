@@ -17,7 +17,7 @@ from bronze_tui.domain.ledger import LedgerRange
 def rows(c: sa.Connection, chain_key: str) -> list[ChainRow]:
     """All committed partitions in chain order."""
     query = sa.select(s.chain).where(s.chain.c.chain_key == chain_key).order_by(s.chain.c.seq)
-    return [_row(r) for r in c.execute(query).mappings()]
+    return [chain_row(r) for r in c.execute(query).mappings()]
 
 
 def head(c: sa.Connection, chain_key: str) -> ChainRow | None:
@@ -29,7 +29,7 @@ def head(c: sa.Connection, chain_key: str) -> ChainRow | None:
         .limit(1)
     )
     row = c.execute(query).mappings().first()
-    return None if row is None else _row(row)
+    return None if row is None else chain_row(row)
 
 
 def append(c: sa.Connection, row: ChainRow) -> None:
@@ -162,7 +162,8 @@ def checksum_before(c: sa.Connection, row: ChainRow) -> str | None:
     return None if found is None else str(found)
 
 
-def _row(row: Any) -> ChainRow:
+def chain_row(row: Any) -> ChainRow:
+    """A row of the chain's table by column name."""
     return ChainRow(
         chain_key=row["chain_key"],
         seq=row["seq"],

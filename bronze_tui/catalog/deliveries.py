@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from bronze_tui.catalog import schema as s
+from bronze_tui.catalog.chain import chain_row
 from bronze_tui.catalog.records import ChainRow
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.domain.errors import UsageError
-from bronze_tui.domain.ledger import LedgerRange
 
 WAITING, PARKED, SKIPPED, DELIVERED = "waiting", "parked", "skipped", "delivered"
 
@@ -88,7 +88,7 @@ class Deliveries:
         if row is None:
             return None
         parked = row["state"] == PARKED
-        return Queued(_chain_row(row), PARKED if parked else WAITING, row["reason"] or "")
+        return Queued(chain_row(row), PARKED if parked else WAITING, row["reason"] or "")
 
     def mark_delivered(self, chain_key: str, seq: int) -> None:
         """Note the endpoint's acknowledgement, whatever was decided in between."""
@@ -291,21 +291,4 @@ def _decision(row: Any) -> Decision:
         reason=row["reason"],
         decided_by=row["decided_by"],
         at=row["updated_at"],
-    )
-
-
-def _chain_row(row: Any) -> ChainRow:
-    return ChainRow(
-        chain_key=row["chain_key"],
-        seq=int(row["seq"]),
-        partition=LedgerRange(row["ledger_start"], row["ledger_end"]),
-        prev_event_hash=row["prev_event_hash"],
-        event_hash=row["event_hash"],
-        event=bytes(row["event"]),
-        first_previous_hash=row["first_previous_hash"],
-        last_ledger_hash=row["last_ledger_hash"],
-        content_hash=row["content_hash"],
-        checksum=row["checksum"],
-        commit_sha256=row["commit_sha256"],
-        filed=bool(row["filed"]),
     )
