@@ -126,7 +126,7 @@ def test_a_lenient_run_waits_says_so_and_builds_no_more_than_its_window(
 def test_a_strict_run_gives_up_and_a_rerun_goes_on(
     site: Site, server: PostgresServer, clean: dict[str, str]
 ) -> None:
-    site.settings.update({"catalog.strict": "true", "catalog.max_outage": "0.5"})
+    site.settings.update({"catalog.strict": "true", "catalog.max_outage": "1.5"})
     with copying(site) as copy:
         copy.read("partition_committed")
         server.crash()

@@ -49,7 +49,7 @@ def servers() -> None:
 
 @pytest.mark.usefixtures("servers")
 def test_any_fault_on_servers() -> None:
-    words = ("--where", ALL, "--sample", "6", "--storms", "3", "--seconds", "15")
+    words = ("--where", ALL, "--sample", "4", "--storms", "2", "--seconds", "10")
     code, doc = run("sweep.py", *words)
     assert bad(doc) == []
     assert code == 0
@@ -58,7 +58,7 @@ def test_any_fault_on_servers() -> None:
 
 
 def test_storms_on_local_disks() -> None:
-    code, doc = run("sweep.py", "--sample", "0", "--storms", "3", "--seconds", "10")
+    code, doc = run("sweep.py", "--sample", "0", "--storms", "2", "--seconds", "8")
     assert bad(doc) == []
     assert code == 0
     assert doc["lines"]

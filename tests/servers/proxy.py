@@ -47,32 +47,37 @@ class CommitProxy:
                 return
             server = socket.create_connection(("127.0.0.1", self._target))
             self._sockets += [client, server]
+            doomed = threading.Event()
             for work in (self._requests, self._answers):
-                thread = threading.Thread(target=work, args=(client, server), daemon=True)
+                thread = threading.Thread(target=work, args=(client, server, doomed), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+    def _requests(
+        self, client: socket.socket, server: socket.socket, doomed: threading.Event
+    ) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                if _COMMIT in data and self.cut == "before":
-                    break
-                server.sendall(data)
-                if _COMMIT in data and self.cut == "after":
+                # Decided once, here: ``cut`` may be set anew before the answer comes.
+                if _COMMIT in data and (when := self.cut):
+                    self.cut, self.cuts = "", self.cuts + 1
+                    if when == "before":
+                        break
+                    doomed.set()
+                    server.sendall(data)
                     return  # the other direction ends it, with the server's answer
-        self._end(client, server)
+                server.sendall(data)
+        _shut(client)
+        _shut(server)
 
-    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+    def _answers(
+        self, client: socket.socket, server: socket.socket, doomed: threading.Event
+    ) -> None:
         with suppress(OSError):
             while data := server.recv(65536):
-                if self.cut == "after" and b"COMMIT\x00" in data:
+                if doomed.is_set() and b"COMMIT\x00" in data:
                     break
                 client.sendall(data)
-        self._end(client, server)
-
-    def _end(self, client: socket.socket, server: socket.socket) -> None:
-        if self.cut:
-            self.cut, self.cuts = "", self.cuts + 1
         _shut(client)
         _shut(server)
 
