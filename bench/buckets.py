@@ -1,6 +1,6 @@
 """Copying from bucket to bucket against what plain parallel requests of the same objects reach.
 
-    python bench/buckets.py [--ledgers 2000] [--pairs 3] [--partition-size 250] [--json FILE]
+    python bench/buckets.py [--ledgers 4000] [--pairs 3] [--partition-size 250] [--json FILE]
 
 A real S3 server (SeaweedFS) on this machine holds the lake of bench/throughput.py. By turns: the
 plain copy (every lake object fetched and put again as it is, in parallel, by a bare client),
@@ -122,7 +122,7 @@ def copier(
 def main() -> None:
     """Run all, print the pairs and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ledgers", type=int, default=2_000)
+    parser.add_argument("--ledgers", type=int, default=4_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--partition-size", type=int, default=250)
     parser.add_argument("--json", type=Path)
