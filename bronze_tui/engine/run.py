@@ -222,6 +222,8 @@ class Engine:
             if outcome is None:
                 return False
             era, task = schedule.tasks.pop(schedule.next_commit)
+        # What was built after a resume must not stand before it in the journal.
+        self._tell_control()
         try:
             self._settle(era, task, outcome)
         finally:
