@@ -26,6 +26,7 @@ from bronze_tui.tui.bridge import Bridge
 from bronze_tui.tui.chainwatch import ChainWatch
 from bronze_tui.tui.hangup import end_without_terminal, lost_terminal
 from bronze_tui.tui.keeping import keeper_of, own_folder
+from bronze_tui.tui.pace import Pace
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.session import Session
 from bronze_tui.tui.steering import Steered
@@ -84,6 +85,7 @@ class BronzeApp(Steered):
         self._break_told = ""
         self._title: TerminalTitle | None = None
         self._catching_up = False
+        self._pace = Pace(1 / session.refresh_hz)
 
     # Start and end.
 
@@ -107,7 +109,7 @@ class BronzeApp(Steered):
             self._ask_start()
             return
         self.go(self._first_page())
-        self.set_interval(1 / self.session.refresh_hz, self.tick)
+        self.set_interval(1 / self.session.refresh_hz, self._beat)
 
     @work
     async def _ask_start(self) -> None:
@@ -159,14 +161,23 @@ class BronzeApp(Steered):
 
     def tick(self) -> None:
         """Apply what the journal said, judge, draw the page in front."""
-        if not self.is_running:
-            return
+        if self.is_running:
+            self._advance(draw=True)
+
+    def _beat(self) -> None:
+        if self.is_running:
+            due, front = self._pace.due(), self.screen_stack[-1] if self.screen_stack else None
+            self._advance(draw=due or not getattr(front, "PACED", False))
+
+    def _advance(self, *, draw: bool) -> None:
         self._take_records()
         now = self.now()
         verdict = self.verdict(now)
         self._tell_news()
         self._watch_chain()
         self._show_title(verdict)
+        if not draw:
+            return
         page = self.screen_stack[-1] if self.screen_stack else None
         if isinstance(page, Page) and page.is_mounted:
             page.refresh_page(

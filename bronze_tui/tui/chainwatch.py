@@ -14,9 +14,9 @@ from bronze_tui.tui.session import Session
 
 EVENTS = 50
 """New events after which it is verified again."""
-LEAST = 15.0
+LEAST = 60.0
 """Seconds between two verifications that events ask for, and ``SHARE`` times what one took."""
-SHARE = 20
+SHARE = 100
 ALWAYS = 900.0
 """Seconds after which it is verified anyway: somebody may change what is old."""
 SECOND_LOOK = 0.4

@@ -27,6 +27,8 @@ class Page(Screen[None]):
     """One of the eight pages."""
 
     PAGE: ClassVar[str] = ""
+    PACED: ClassVar[bool] = False
+    """It shows the copy alone, so that it may be drawn less often while that is dear."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-tiny"),

@@ -24,11 +24,15 @@ from bronze_tui.tui.widgets.panels import (
 from bronze_tui.tui.widgets.rows import RowTable
 from bronze_tui.tui.widgets.throughput import ThroughputPanel
 
+_SECOND = 0.99
+"""Ages go on; a hair less, so that a beat of the clock does not just miss it."""
+
 
 class DashboardPage(Page):
     """The first screen an operator sees, and the one left open."""
 
     PAGE = "dashboard"
+    PACED = True
     AUTO_FOCUS = ""
 
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
@@ -89,6 +93,8 @@ class DashboardPage(Page):
         super().__init__()
         self._digester = Digester()
         self._faults_only = False
+        self._drawn: tuple[object, ...] = ()
+        self._drawn_at = 0.0
 
     def body(self) -> ComposeResult:
         yield VerdictPanel()
@@ -104,6 +110,8 @@ class DashboardPage(Page):
             yield RunPanel()
 
     def show(self, view: RunView, verdict: Verdict, now: float) -> None:
+        if not self._is_due(view, verdict, now):
+            return
         digest = self._digester.take(view)
         faults, ended = self._faults_only, over(view, verdict)
         self.query_one(VerdictPanel).show(verdict, now)
@@ -114,6 +122,18 @@ class DashboardPage(Page):
         self.query_one(AttentionTable).show(digest, view, faults_only=faults)
         self.query_one(ChainPanel).show(view, digest, now, ended=ended)
         self.query_one(RunPanel).show(view)
+
+    def _is_due(self, view: RunView, verdict: Verdict, now: float) -> bool:
+        """Whether anything but the clock moved since it was drawn, or a second went by: what looks
+        the same costs the copy nothing."""
+        curve = self.query_one(ThroughputPanel)
+        sizes = tuple(panel.size for panel in self.query(".panel").results())
+        own = (self._faults_only, curve.window, curve.unit, sizes)
+        state = (view.run_id, view.revision, verdict.word, verdict.next_step, own)
+        if state == self._drawn and 0 <= now - self._drawn_at < _SECOND:
+            return False
+        self._drawn, self._drawn_at = state, now
+        return True
 
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:
         """A partition at work opens on its page, a notice in the list of all."""

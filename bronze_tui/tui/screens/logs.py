@@ -38,6 +38,7 @@ class LogsPage(Page):
     """The journal: filter, find, follow."""
 
     PAGE = "logs"
+    PACED = True
     AUTO_FOCUS = "#lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         _bind("f", "follow", "follow", "follow", "newest line stays in sight"),

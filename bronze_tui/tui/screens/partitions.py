@@ -34,6 +34,7 @@ class PartitionsPage(DatasetPage):
     """Coverage, table, detail."""
 
     PAGE = "partitions"
+    PACED = True
     AUTO_FOCUS = "#partitions"
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from textual.content import Content
 from textual.geometry import Size
-from textual.widget import Widget
 
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.journal import run_figures
@@ -17,7 +16,8 @@ from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.spans import Spans
 from bronze_tui.journal.views import PartitionView
 from bronze_tui.tui.theme import STATE_SIGNS
-from bronze_tui.tui.widgets.figures import TONES, count, line, stack
+from bronze_tui.tui.widgets.figures import TONES, count, line, put, stack
+from bronze_tui.tui.widgets.lines import Lines
 
 TODO = "todo"
 _TILE = "▇"
@@ -277,24 +277,20 @@ def _axis(span: LedgerRange, width: int) -> str:
     return "".join(text)[:width]
 
 
-class CoverageMap(Widget):
+class CoverageMap(Lines):
     """Draws a Territory; ``strip`` for one row with an axis."""
 
     DEFAULT_CSS = "CoverageMap { height: 1fr; min-height: 1; }"
 
     def __init__(self, *, strip: bool = False, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, markup=False)
         self._strip_form = strip
         self._land: Territory | None = None
-        self._drawn = Content("")
 
     def show(self, land: Territory | None) -> None:
-        """Draw when it looks different."""
+        """Draw what looks different."""
         self._land = land
-        made = self._make(self.size)
-        if not made.is_same(self._drawn):
-            self._drawn = made
-            self.refresh()
+        put(self, self._make(self.size))
 
     def _make(self, size: Size) -> Content:
         if self._land is None:
@@ -305,8 +301,4 @@ class CoverageMap(Widget):
         return draw(self._land, size.width, size.height)
 
     def on_resize(self) -> None:
-        self._drawn = self._make(self.size)
-        self.refresh()
-
-    def render(self) -> Content:
-        return self._drawn
+        put(self, self._make(self.size))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from bronze_tui.journal.verdict import clock
 from bronze_tui.tui.plain import plain
+from bronze_tui.tui.widgets.lines import Lines, Sparing
 
 TONES = {
     "": "",
@@ -64,6 +67,12 @@ def hms(moment: float | None) -> str:
         return time.strftime("%H:%M:%SZ", time.gmtime(moment))
     except (OverflowError, OSError, ValueError):
         return "-"
+
+
+def age(now: float, since: float) -> str:
+    """How long ago ``since`` was, by whole seconds of both, so that all ages on a page change at
+    once and not each in a drawing of its own."""
+    return clock(max(0, int(now) - int(since)))
 
 
 def stamp(moment: float | None) -> str:
@@ -122,12 +131,16 @@ def pairs(rows: Iterable[tuple[str, str | Content]], label: int = 11, width: int
 def put(widget: Static, content: Content, *, wraps: bool = False) -> bool:
     """Update only what changed: each update is bytes over somebody's slow line.
 
-    The page is laid out again only when the number of lines changed, or when lines may wrap.
+    The page is laid out again only when the number of lines changed, or when lines may wrap; of
+    ``Lines`` only those that changed are drawn.
     """
     shown = getattr(widget, "_shown", None)
     if isinstance(shown, Content) and shown.is_same(content):
         return False
     widget._shown = content  # type: ignore[attr-defined]
+    if isinstance(widget, Lines):
+        widget.update_lines(content)
+        return True
     known = isinstance(shown, Content) and shown.plain.count("\n") == content.plain.count("\n")
     widget.update(content, layout=wraps or not known)
     return True
@@ -136,7 +149,9 @@ def put(widget: Static, content: Content, *, wraps: bool = False) -> bool:
 def title(widget: Widget, text: str, subtitle: str = "") -> None:
     """Border title and subtitle, as literal text, when they changed."""
     shown = getattr(widget, "_titled", None)
-    if shown != (text, subtitle):
-        widget._titled = (text, subtitle)  # type: ignore[attr-defined]
+    if shown == (text, subtitle):
+        return
+    widget._titled = (text, subtitle)  # type: ignore[attr-defined]
+    with widget.border_only() if isinstance(widget, Sparing) else nullcontext():
         widget.border_title = Content(plain(text).plain)
         widget.border_subtitle = Content(plain(subtitle).plain)

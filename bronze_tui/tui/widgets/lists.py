@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bronze_tui.journal.run_view import RunView
-from bronze_tui.journal.verdict import clock
 from bronze_tui.journal.views import Notice, PartitionView
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.theme import STATE_SIGNS
 from bronze_tui.tui.widgets.digest import Digest, commit_notice
-from bronze_tui.tui.widgets.figures import bar, count, hms, title
+from bronze_tui.tui.widgets.figures import age, bar, count, hms, title
 from bronze_tui.tui.widgets.rows import Cell, Column, RowTable
 
 STATE_TONES = {
@@ -85,7 +84,7 @@ class InFlightTable(RowTable):
             ("-" if view.worker is None else str(view.worker), ""),
             (tries, "worry" if view.attempt > 1 else ""),
             (f"{bar(view.fraction, _GAUGE)} {done}", STATE_TONES.get(view.state, "")),
-            (clock(max(0.0, self._now - view.since)), ""),
+            (age(self._now, view.since), ""),
             (shown(view.detail), "bad" if view.state == "failed" else "worry"),
         )
 

@@ -16,6 +16,7 @@ from bronze_tui.tui.widgets.bigword import big
 from bronze_tui.tui.widgets.coverage import CoverageMap, legend, tally
 from bronze_tui.tui.widgets.digest import Digest
 from bronze_tui.tui.widgets.figures import (
+    age,
     bar,
     count,
     hms,
@@ -29,6 +30,7 @@ from bronze_tui.tui.widgets.figures import (
     stack,
     title,
 )
+from bronze_tui.tui.widgets.lines import Lines
 
 LIMITS = {
     "network": ("fetch",),
@@ -49,7 +51,7 @@ LIMITS = {
 _OWN_WORK = ("DONE", "AT TIP")
 
 
-class VerdictPanel(Static):
+class VerdictPanel(Lines):
     """The word, since when, the evidence, the next safe step."""
 
     def __init__(self) -> None:
@@ -58,7 +60,7 @@ class VerdictPanel(Static):
     def show(self, verdict: Verdict, now: float) -> None:
         """Large where there are three lines for it."""
         kind = VERDICT_STYLE.get(verdict.word, "calm")
-        ago = f", {clock(now - verdict.since)} ago" if verdict.since and now else ""
+        ago = f", {age(now, verdict.since)} ago" if verdict.since and now else ""
         since = f"since {hms(verdict.since)}{ago}" if verdict.since else ""
         self.set_class(kind == "bad", "-bad")
         self.set_class(kind == "worry", "-worry")
@@ -183,7 +185,7 @@ def over(view: RunView, verdict: Verdict) -> bool:
     return view.finished is not None or verdict.word == "GONE"
 
 
-class StagesPanel(Static):
+class StagesPanel(Lines):
     """Where the builders' time goes; the stage that limits the run is marked."""
 
     def __init__(self) -> None:
@@ -237,7 +239,7 @@ class StagesPanel(Static):
             slow = name in marked
             tone = "worry" if slow else ""
             active = view.stages[name].last_active
-            ago = "-" if active is None else f"{clock(now - active)} ago"
+            ago = "-" if active is None else f"{age(now, active)} ago"
             rows.append(
                 line(
                     (f"{'>' if slow else ' '} {name:<11}", tone),
@@ -260,7 +262,7 @@ def stage_times(view: RunView, ended: bool) -> list[tuple[str, float, float]]:
     return [(stage.name, stage.total / whole, stage.total) for stage in stages]
 
 
-class ChainPanel(Static):
+class ChainPanel(Lines):
     """The audit chain, the checkpoint, the outbox, the engine's own figures, the workers."""
 
     def __init__(self) -> None:
@@ -279,7 +281,7 @@ class ChainPanel(Static):
                 "head",
                 line((short_hash(newest.head, 12, 6) if newest.head else "none yet", "accent")),
             ),
-            ("last link", "-" if linked is None else f"{hms(linked)}  {clock(now - linked)} ago"),
+            ("last link", "-" if linked is None else f"{hms(linked)}  {age(now, linked)} ago"),
             ("checkpoint", checkpoint(view, now)),
             ("outbox", outbox(view, digest)),
             *machine(view, ended),
@@ -293,8 +295,8 @@ def checkpoint(view: RunView, now: float) -> str:
     ledger, last = run_figures.last_committed_ledger(view), run_figures.last_commit(view)
     if ledger is None:
         return "nothing committed"
-    age = f"{clock(now - last)} ago" if last is not None else "from before"
-    return f"{count(ledger)}  {age}"
+    when = f"{age(now, last)} ago" if last is not None else "from before"
+    return f"{count(ledger)}  {when}"
 
 
 def outbox(view: RunView, digest: Digest) -> str | Content:
@@ -347,7 +349,7 @@ def machine(view: RunView, ended: bool) -> list[tuple[str, str | Content]]:
     return rows
 
 
-class RunPanel(Static):
+class RunPanel(Lines):
     """What is copied from where to where; shown where there is room."""
 
     def __init__(self) -> None:

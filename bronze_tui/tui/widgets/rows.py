@@ -20,6 +20,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from bronze_tui.tui.widgets.lines import Sparing
+
 Cell = tuple[str, str]
 """Text on one line, already safe, and its tone."""
 
@@ -36,7 +38,7 @@ class Column:
     least: int = 0
 
 
-class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
+class RowTable(Sparing, ScrollView, can_focus=True, inherit_bindings=False):
     """Rows by key.
 
     Args:
@@ -144,10 +146,15 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
             last = len(self._rows) - 1
             self._key = self._rows[min(before, last)] if self._rows else None
             self.post_message(self.Moved(self, self._key))
-        self.virtual_size = Size(self.size.width, len(self._rows) + self.head_rows)
+        self._measure()
         if offset:
             self.scroll_to(y=offset + self.place - before, animate=False, immediate=True)
         self.repaint()
+
+    def _measure(self) -> None:
+        # Never less than what is seen: a new virtual size lays the whole page out again.
+        lines = max(len(self._rows) + self.head_rows, self.size.height)
+        self.virtual_size = Size(self.size.width, lines)
 
     def set_empty(self, text: str) -> None:
         """What stands there without rows, in one or several lines."""
@@ -283,7 +290,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._go(place)
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows) + self.head_rows)
+        self._measure()
         self._painted.clear()
 
     def watch_has_focus(self, has_focus: bool) -> None:

@@ -95,6 +95,7 @@ class Tabs(Horizontal):
 
 def _set(widget: Static, content: Text) -> None:
     """Update only what changed: each update is bytes over somebody's slow line."""
-    if getattr(widget, "_shown", None) != content:
+    shown = getattr(widget, "_shown", None)
+    if shown != content:
         widget._shown = content  # type: ignore[attr-defined]
-        widget.update(content)
+        widget.update(content, layout=shown is None or shown.cell_len != content.cell_len)

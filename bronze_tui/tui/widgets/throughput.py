@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
 from textual.content import Content
-from textual.widgets import Static
 
 from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
@@ -16,6 +16,7 @@ from bronze_tui.journal.verdict import clock
 from bronze_tui.journal.views import RateSample
 from bronze_tui.tui.widgets.figures import line, rate, stack, title
 from bronze_tui.tui.widgets.figures import put as put_content
+from bronze_tui.tui.widgets.lines import Lines
 
 Unit = Literal["ledgers", "bytes"]
 WINDOWS: tuple[tuple[str, float | None], ...] = (("6 min", 360.0), ("1 h", 3600.0), ("run", None))
@@ -37,8 +38,13 @@ class Rates:
 
 
 def rates(view: RunView, unit: Unit, seconds: float, buckets: int) -> Rates:
-    """Means over ``buckets`` equal pieces of the last ``seconds``; peak is the highest sample."""
-    end, width = view.time, seconds / buckets
+    """Means over ``buckets`` equal pieces of the last ``seconds``; peak is the highest sample.
+
+    Pieces begin at whole multiples of their length, so that a sample stays in its piece and only
+    the newest one changes.
+    """
+    width = seconds / buckets
+    end = math.ceil(view.time / width) * width
     sums, counts = [0.0] * buckets, [0] * buckets
     peak: float | None = None
     for sample in view.samples:
@@ -72,6 +78,15 @@ def _filled(curve: tuple[float | None, ...]) -> tuple[float | None, ...]:
     return tuple(filled)
 
 
+def grown(age: float) -> float:
+    """The shown seconds of a run that has lasted ``age``: they grow by a quarter when they are
+    full, so that the curve is not stretched anew with each sample."""
+    seconds = _LEAST_WINDOW
+    while seconds < age:
+        seconds = math.ceil(seconds * 1.25)
+    return seconds
+
+
 def draw_curve(curve: Sequence[float | None], height: int) -> Content:
     """A filled curve from zero to its highest value, ``height`` rows of eight levels."""
     top = max((v for v in curve if v), default=0.0) or 1.0
@@ -102,7 +117,7 @@ def _runs(
     return groupby(parts, key=lambda part: part[1])
 
 
-class ThroughputPanel(Static):
+class ThroughputPanel(Lines):
     """The curve with its figures beside it, or under it where it is narrow."""
 
     def __init__(self) -> None:
@@ -127,7 +142,7 @@ class ThroughputPanel(Static):
         unit = "ledgers/s" if self.unit == "ledgers" else "MB/s"
         title(self, f"THROUGHPUT {unit}, {name}", "t window  u unit")
         newest = view.samples[-1] if view.samples else None
-        made_for = (newest, ended, self.window, self.unit, self.size, int(view.time))
+        made_for = (newest, ended, self.window, self.unit, self.size, int(view.time / 5))
         if made_for != self._made_for:
             self._made_for = made_for
             put_content(self, self._content(view, seconds))
@@ -136,8 +151,9 @@ class ThroughputPanel(Static):
         """The window's name and seconds: a young run fills the panel, not its right edge."""
         age = view.time - view.samples[0].time if view.samples else 0.0
         age = max(_LEAST_WINDOW, age)
-        name, seconds = WINDOWS[self.window]
-        return name, age if seconds is None else min(age, seconds)
+        seconds = age if self._ended else grown(age)
+        name, most = WINDOWS[self.window]
+        return name, seconds if most is None else min(seconds, most)
 
     def _content(self, view: RunView, seconds: float) -> Content:
         if not view.samples:
