@@ -6,7 +6,7 @@ import hashlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bronze_tui.audit.levels.unit import LEVELS
 from bronze_tui.audit.report import VerifyReport
 from bronze_tui.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from bronze_tui.audit.data import Data
-    from bronze_tui.audit.depth import Depth
+    from bronze_tui.audit.depth import AnchoredBy, Depth
     from bronze_tui.audit.filecheck import Progress
     from bronze_tui.audit.levels.again import SourceAgain
+    from bronze_tui.audit.levels.anchoring import Gathered, SourceUse
     from bronze_tui.audit.levels.run import Inventory, Job
     from bronze_tui.audit.levels.select import Choice
     from bronze_tui.audit.levels.trust import Trust
-    from bronze_tui.audit.levels.unit import Outcome
+    from bronze_tui.audit.levels.unit import Outcome, Unit
     from bronze_tui.commands._target import Target
 
 _RANK = {"error": 0, "warning": 1, "note": 2}
@@ -39,10 +41,12 @@ class Wish:
     jobs: int
     choice: Choice
     state: Path | None
-    anchors: Path | None
+    anchors: tuple[str, ...]
     validators: Path | None
     passphrase: str
     quiet: bool
+    strict_validators: bool = False
+    allow_private: bool = False
 
 
 def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyReport:
@@ -61,11 +65,12 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         inventory = take_inventory(data, report.chains, keys)
         if not inventory.units:
             raise UsageError("holds no committed partition", where=data.where)
-        trust = _trust(target, wish)
+        units = wish.choice.pick(inventory.units)
+        trust, gathered = _trust(target, wish, units)
         job = Job(
             wish.level,
             data,
-            wish.choice.pick(inventory.units),
+            units,
             inventory.listings,
             target.catalogs(),
             trust,
@@ -84,14 +89,21 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         with ExitStack() as line:
             tell = _teller(wish, line)
             outcomes = run_job(job, stop=lambda: False, tell=tell)
-        figures = _figures(job, outcomes, inventory, wish)
+        figures = _figures(job, outcomes, inventory, wish, gathered)
         seconds = time.monotonic() - begin
     return replace(report, level=wish.level, depth=replace(figures, seconds=seconds))
 
 
-def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, wish: Wish) -> Depth:
+def _figures(
+    job: Job,
+    outcomes: list[Outcome],
+    inventory: Inventory,
+    wish: Wish,
+    gathered: Gathered | None,
+) -> Depth:
     from bronze_tui.audit.depth import Depth, limits_of
     from bronze_tui.audit.levels.joints import proven
+    from bronze_tui.audit.levels.signers import names_of, stranger_findings
 
     assert job.trust is not None
     recalled = sum(out.recalled for out in outcomes)
@@ -99,6 +111,10 @@ def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, wish: Wish
     for out in outcomes:
         signers.update(out.signers)
     found = [*inventory.findings, *(f for out in outcomes for f in out.findings)]
+    found += gathered.findings if gathered is not None else ()
+    found += stranger_findings(outcomes, job.trust, strict=wish.strict_validators)
+    names = names_of(outcomes, job.trust)
+    uses = gathered.uses if gathered is not None else ()
     unchecked = sum(out.unchecked for out in outcomes)
     return Depth(
         level=wish.level,
@@ -112,35 +128,68 @@ def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, wish: Wish
         choice=wish.choice.text(),
         findings=tuple(sorted(found, key=lambda f: _RANK[f.severity])),
         signers=dict(signers),
-        validators=job.trust.validators,
+        validators=names,
         unsigned=sum(out.unsigned for out in outcomes),
         unchecked=unchecked,
-        anchors=len(job.trust.anchors),
+        anchors=len(job.trust.anchors) + sum(map(len, job.trust.gathered.values())),
         matched=sum(len(out.anchors) for out in outcomes),
+        anchored_by=_anchored_by(wish, job.trust, uses),
         proven=proven(outcomes),
         limits=tuple(
             limits_of(
                 wish.level,
                 known_network=not unchecked,
-                validators=bool(job.trust.validators),
-                anchors=bool(job.trust.anchors),
+                validators=bool(names),
+                anchors=bool(job.trust.anchors or any(job.trust.gathered.values())),
+                sources=sum(bool(use.ledgers) for use in uses),
             )
         ),
     )
 
 
-def _trust(target: Target, wish: Wish) -> Trust:
+def _anchored_by(wish: Wish, trust: Trust, uses: tuple[SourceUse, ...]) -> tuple[AnchoredBy, ...]:
+    from bronze_tui.audit.depth import AnchoredBy
+    from bronze_tui.commands._anchors import anchor_files
+
+    files = [
+        AnchoredBy("file", str(path), len(trust.anchors)) for path in anchor_files(wish.anchors)[0]
+    ]
+    asked = [AnchoredBy(use.kind, use.where, len(use.ledgers)) for use in uses]
+    return (*files, *asked)
+
+
+def _trust(target: Target, wish: Wish, units: Sequence[Unit]) -> tuple[Trust, Gathered | None]:
     from bronze_tui.audit.levels.trust import Trust
-    from bronze_tui.audit.levels.trusted import read_anchors, read_validators
+    from bronze_tui.audit.levels.trusted import read_anchor_files, read_validators
+    from bronze_tui.commands._anchors import anchor_files
 
     passphrase = wish.passphrase
     if not passphrase and target.loaded is not None:
         passphrase = target.loaded.settings.source.network_passphrase
-    return Trust(
+    paths, others = anchor_files(wish.anchors)
+    trust = Trust(
         passphrase,
-        read_anchors(wish.anchors) if wish.anchors else {},
+        read_anchor_files(paths),
         read_validators(wish.validators) if wish.validators else {},
     )
+    if not others or LEVELS.index(wish.level) < LEVELS.index("ledger"):
+        return trust, None
+    gathered = _gather(others, trust, units, wish)
+    kept = {n: text for n, text in trust.anchors.items() if n not in gathered.disputed}
+    return replace(trust, anchors=kept, gathered=gathered.anchors), gathered
+
+
+def _gather(texts: Sequence[str], trust: Trust, units: Sequence[Unit], wish: Wish) -> Gathered:
+    from bronze_tui.audit.levels.anchoring import gather
+    from bronze_tui.commands._anchors import open_anchors
+
+    passphrases = {unit.network: trust.passphrase_of(unit.network) for unit in units}
+    with ExitStack() as stack:
+        sources = []
+        for text in texts:
+            sources.append(open_anchors(text, allow_private=wish.allow_private))
+            stack.callback(sources[-1].close)
+        return gather(sources, units, passphrases, trust.anchors)
 
 
 def _source(target: Target, stack: ExitStack) -> SourceAgain:
@@ -152,7 +201,7 @@ def _source(target: Target, stack: ExitStack) -> SourceAgain:
 
 
 def _context(data: Data, trust: Trust) -> str:
-    known = (data.where, trust.passphrase, sorted(trust.anchors.items()), sorted(trust.validators))
+    known = (data.where, trust.passphrase, sorted(trust.anchors.items()))
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
