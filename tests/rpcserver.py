@@ -15,7 +15,7 @@ from typing import Any
 from stellar_sdk import Keypair
 from stellar_sdk import xdr as x
 
-CLOSED = 1_800_000_000
+CLOSED = 1_750_000_000
 
 
 def account_entry(account: str, sequence: int) -> x.LedgerEntryData:
@@ -139,6 +139,7 @@ class RpcServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
     server: RpcServer
 
     def do_POST(self) -> None:

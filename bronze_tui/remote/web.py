@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from bronze_tui import __version__
-from bronze_tui.domain.endpoint import Endpoint, parse_endpoint
+from bronze_tui.domain.endpoint import Endpoint, parse_endpoint, refusal_of
 from bronze_tui.domain.errors import (
     SourceDataError,
     SourceDenied,
@@ -40,7 +40,7 @@ class Web:
         pause: waits between tries; for tests.
 
     Raises:
-        UsageError: the address is none.
+        UsageError: the address is none, or plainly one that may not be asked.
     """
 
     def __init__(
@@ -59,6 +59,12 @@ class Web:
             self.endpoint: Endpoint = parse_endpoint(url, token="the environment")  # noqa: S106
         except ValueError as error:
             raise UsageError(f"the address {error}", where=named.setting) from None
+        literal = self.endpoint.literal
+        why = literal and refusal_of(
+            self.endpoint, literal, allow_private=allow_private, permit=named.permit
+        )
+        if why:
+            raise UsageError(f"not asked: {why}", where=named.setting)
         self.where = f"{self.endpoint.scheme}://{self.endpoint.authority}"
         """For people: the host alone, because a path may hold a key."""
         self._token, self._most, self._pause = token, most, pause

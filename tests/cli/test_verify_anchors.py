@@ -254,10 +254,18 @@ def test_what_is_no_archive(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["http://10.0.0.1/a", "https://169.254.169.254/latest"])
 def test_addresses_inside_are_not_asked(site: Site, address: str) -> None:
-    doc = anchored(site, address, code=7)
-    (found,) = wrong(doc)
-    assert found["kind"] == "anchor_unreadable"
-    assert "resolves to what is not allowed" in found["message"]
+    with pytest.raises(UsageError, match="not asked"):
+        anchored(site, address)
+
+
+def test_names_that_lead_inside_are_not_asked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(2, 1, 6, "", ("169.254.169.254", 443))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("bronze_tui.remote.web._PAUSE", 0.0)
+    doc = anchored(site, "https://archive.example/", code=7)
+    (finding,) = wrong(doc)
+    assert finding["kind"] == "anchor_unreadable"
+    assert "resolves to what is not allowed" in finding["message"]
 
 
 def test_a_web_server_that_fails_or_redirects(site: Site, entries: Entries, tmp_path: Path) -> None:
