@@ -144,7 +144,7 @@ def limits_of(
     """What this level cannot see, for the end of the report.
 
     Args:
-        sources: archives and servers that gave trusted hashes.
+        sources: hosts and folders of the archives and servers that gave trusted hashes.
     """
     said = {
         "manifest": "Level manifest: events, manifests and commit records compared, and the "
@@ -173,11 +173,11 @@ def limits_of(
         )
     if sources == 1:
         yield (
-            "The trusted hashes are the word of one archive or server: whoever keeps it could make "
-            "up a history that agrees with itself. Give one of another organisation besides."
+            "The trusted hashes are the word of one host or folder: whoever keeps it could make up "
+            "a history that agrees with itself. Give an archive of another organisation besides."
         )
     if sources > 1:
         yield (
-            f"The trusted hashes are the word of {sources} archives and servers that agree; that "
-            "different organisations keep them is not checked."
+            f"The trusted hashes are the word of {sources} hosts or folders; that different "
+            "organisations keep them is not checked."
         )

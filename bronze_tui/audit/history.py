@@ -34,6 +34,8 @@ largest have less than 128 KiB."""
 
 _MARK = struct.Struct(">I")
 _LAST_FRAGMENT = 0x8000_0000
+_UNPACKED = b"\x80"
+"""First byte of a record mark before a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,13 @@ Refusal = Callable[[str], SourceDataError]
 
 
 def _unpacked(data: bytes, refuse: Refusal) -> bytes:
-    """One gzip member and nothing else, never more than MAX_FILE bytes of it."""
+    """One gzip member and nothing else, never more than MAX_FILE bytes of it.
+
+    Some servers unpack what is stored with ``Content-Encoding: gzip``; a record mark cannot be
+    taken for the beginning of a gzip file.
+    """
+    if data[:1] == _UNPACKED:
+        return data
     engine = zlib.decompressobj(wbits=31)
     try:
         plain = engine.decompress(data, MAX_FILE + 1)

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
-from bronze_tui.audit.levels.unit import LEVELS
 from bronze_tui.audit.report import VerifyReport
 from bronze_tui.domain.errors import UsageError
 
@@ -141,7 +141,7 @@ def _figures(
                 known_network=not unchecked,
                 validators=bool(names),
                 anchors=bool(job.trust.anchors or any(job.trust.gathered.values())),
-                sources=sum(bool(use.ledgers) for use in uses),
+                sources=len({_keeper(use.where) for use in uses if use.ledgers}),
             )
         ),
     )
@@ -172,7 +172,13 @@ def _trust(target: Target, wish: Wish, units: Sequence[Unit]) -> tuple[Trust, Ga
         read_anchor_files(paths),
         read_validators(wish.validators) if wish.validators else {},
     )
-    if not others or LEVELS.index(wish.level) < LEVELS.index("ledger"):
+    if wish.strict_validators and not all(trust.validators_of(unit.network) for unit in units):
+        raise UsageError(
+            "no list of validators is known for this network",
+            where="--strict-validators",
+            todo="give one with --validators FILE",
+        )
+    if not others:
         return trust, None
     gathered = _gather(others, trust, units, wish)
     kept = {n: text for n, text in trust.anchors.items() if n not in gathered.disputed}
@@ -190,6 +196,11 @@ def _gather(texts: Sequence[str], trust: Trust, units: Sequence[Unit], wish: Wis
             sources.append(open_anchors(text, allow_private=wish.allow_private))
             stack.callback(sources[-1].close)
         return gather(sources, units, passphrases, trust.anchors)
+
+
+def _keeper(where: str) -> str:
+    """The host of an address, or a folder: as far as can be seen, who keeps an archive."""
+    return urlsplit(where).netloc or where
 
 
 def _source(target: Target, stack: ExitStack) -> SourceAgain:

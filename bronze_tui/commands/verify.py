@@ -205,6 +205,13 @@ def _wish(level: str, options: dict[str, Any]) -> Wish:
             where="--since, --subset, --sample, --state",
             todo="give a --level below chain with them",
         )
+    told = options["anchors"] or options["validators"] or options["strict_validators"]
+    if told and LEVELS.index(level) < LEVELS.index("ledger"):
+        raise UsageError(
+            f"nothing is compared with them at level {level}",
+            where="--anchors, --validators, --strict-validators",
+            todo="give --level ledger with them",
+        )
     return Wish(
         level,
         options["jobs"] or min(8, os.cpu_count() or 1),

@@ -85,7 +85,7 @@ def test_a_local_archive_proves_all(
     text = run(site, "--anchors", root).output
     assert f"trusted     history archive {root}: 1 hash\n" in text
     assert "anchored    64-191: hashes proven by a trusted one" in text
-    assert "the word of one archive or server" in text
+    assert "the word of one host or folder" in text
     assert "No trusted ledger hash" not in text
 
 
@@ -96,7 +96,7 @@ def test_an_archive_over_http_beside_a_folder(site: Site, entries: Entries, tmp_
         assert proven(doc) == [(FIRST, LAST)]
         assert doc["depth"]["anchors"] == 1, "both say the same"
         assert [o["where"] for o in doc["depth"]["anchored_by"]] == [str(root), web.url]
-        assert "the word of 2 archives and servers" in " ".join(doc["depth"]["limits"])
+        assert "the word of 2 hosts or folders" in " ".join(doc["depth"]["limits"])
         assert web.asked.count("/" + checkpoint_name(191)) == 1, "one file answers all"
 
 
@@ -239,6 +239,26 @@ def test_an_archive_of_another_network_that_does_not_say_so(
     result = run(site, "--json", "--anchors", root, "--network-passphrase", "nobody's")
     kinds = {f["kind"] for f in wrong(json.loads(result.output))}
     assert "anchor_damaged" in kinds
+
+
+def test_two_archives_of_one_host_are_one_word(
+    site: Site, entries: Entries, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        write_archive(tmp_path / name, entries, PASSPHRASE)
+    with serving(tmp_path) as web:
+        doc = anchored(site, f"{web.url}/one", f"{web.url}/two")
+        assert len(doc["depth"]["anchored_by"]) == 2
+        assert "the word of one host" in " ".join(doc["depth"]["limits"])
+
+
+def test_what_goes_with_level_ledger(site: Site, tmp_path: Path) -> None:
+    for args in (["--anchors", tmp_path], ["--validators", tmp_path], ["--strict-validators"]):
+        result = run(site, "--level", "row", *args)
+        assert isinstance(result.exception, UsageError), result.output
+        assert "--level ledger" in str(result.exception)
+    strict = run(site, "--strict-validators", "--network-passphrase", "nobody's")
+    assert "no list of validators" in str(strict.exception)
 
 
 def test_what_is_no_archive(site: Site, tmp_path: Path) -> None:

@@ -56,6 +56,14 @@ def test_the_headers_of_a_checkpoint() -> None:
     assert not any(signed_for(h, PASSPHRASES["pubnet"]) for h in headers)
 
 
+def test_a_file_that_a_server_unpacked() -> None:
+    plain = marked(ENTRIES)
+    headers = parse_checkpoint(plain, 127, where="here")
+    assert headers == parse_checkpoint(WHOLE, 127, where="here")
+    for lie in (plain[:-1], plain + b"x", plain + plain):
+        refused(lambda raw: parse_checkpoint(raw, 127, where="here"), lie)
+
+
 def test_the_first_checkpoint_lacks_ledger_0() -> None:
     assert checkpoint_range(63) == LedgerRange(1, 63)
     assert checkpoint_range(127) == LedgerRange(64, 127)
