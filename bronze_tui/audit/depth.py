@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from bronze_tui.audit.findings import Finding
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.domain.text import safe_text
 
+FILE = "file"
 UNREAD = frozenset({"file_unreadable", "source_unreadable", "anchor_unreadable"})
 """Findings that say nothing about the data: it could not be looked at."""
 
@@ -20,7 +22,7 @@ class AnchoredBy:
     """One origin of trusted hashes."""
 
     kind: str
-    """``file``, ``history archive`` or ``RPC server``."""
+    """FILE, ``history archive`` or ``RPC server``."""
     where: str
     ledgers: int
     """Hashes that it gave."""
@@ -139,13 +141,14 @@ def _known_signatures(depth: Depth) -> tuple[int, int]:
 
 
 def limits_of(
-    level: str, *, known_network: bool, validators: bool, anchors: bool, sources: int = 0
+    level: str,
+    *,
+    known_network: bool,
+    validators: bool,
+    anchors: bool,
+    anchored_by: Iterable[AnchoredBy] = (),
 ) -> Iterable[str]:
-    """What this level cannot see, for the end of the report.
-
-    Args:
-        sources: hosts and folders of the archives and servers that gave trusted hashes.
-    """
+    """What this level cannot see, for the end of the report."""
     said = {
         "manifest": "Level manifest: events, manifests and commit records compared, and the "
         "catalog where a configuration names it; no data file was read.",
@@ -171,13 +174,20 @@ def limits_of(
             "No trusted ledger hash was given (--anchors): the ledgers agree with each other, and "
             "a history that was made up as a whole would too."
         )
-    if sources == 1:
+    yield from _words_of(anchored_by)
+
+
+def _words_of(anchored_by: Iterable[AnchoredBy]) -> Iterator[str]:
+    """On whom the trusted hashes rest; as far as can be seen, one host is one keeper."""
+    asked = [origin for origin in anchored_by if origin.kind != FILE and origin.ledgers]
+    keepers = {urlsplit(origin.where).netloc or origin.where for origin in asked}
+    if len(keepers) == 1:
         yield (
             "The trusted hashes are the word of one host or folder: whoever keeps it could make up "
             "a history that agrees with itself. Give an archive of another organisation besides."
         )
-    if sources > 1:
+    if len(keepers) > 1:
         yield (
-            f"The trusted hashes are the word of {sources} hosts or folders; that different "
+            f"The trusted hashes are the word of {len(keepers)} hosts or folders; that different "
             "organisations keep them is not checked."
         )

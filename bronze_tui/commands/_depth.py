@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -22,8 +20,9 @@ if TYPE_CHECKING:
     from bronze_tui.audit.data import Data
     from bronze_tui.audit.depth import AnchoredBy, Depth
     from bronze_tui.audit.filecheck import Progress
+    from bronze_tui.audit.findings import Finding
     from bronze_tui.audit.levels.again import SourceAgain
-    from bronze_tui.audit.levels.anchoring import Gathered, SourceUse
+    from bronze_tui.audit.levels.anchoring import Gathered
     from bronze_tui.audit.levels.run import Inventory, Job
     from bronze_tui.audit.levels.select import Choice
     from bronze_tui.audit.levels.trust import Trust
@@ -49,6 +48,20 @@ class Wish:
     allow_private: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    """What is known from elsewhere, and how asking for it went."""
+
+    trust: Trust
+    findings: tuple[Finding, ...]
+    anchored_by: tuple[AnchoredBy, ...]
+
+    @property
+    def hashes(self) -> int:
+        """Trusted hashes, of all networks."""
+        return len(self.trust.anchors) + sum(map(len, self.trust.gathered.values()))
+
+
 def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyReport:
     """The report with what the levels below the chain found.
 
@@ -56,7 +69,7 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         UsageError, StateError, StoreError, SourceError, SourceDenied.
     """
     from bronze_tui.audit.levels.memory import Memory
-    from bronze_tui.audit.levels.run import Job, run_job, take_inventory
+    from bronze_tui.audit.levels.run import Job, take_inventory
 
     with ExitStack() as stack:
         stack.callback(target.close)
@@ -66,32 +79,37 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         if not inventory.units:
             raise UsageError("holds no committed partition", where=data.where)
         units = wish.choice.pick(inventory.units)
-        trust, gathered = _trust(target, wish, units)
+        trusted = _trust(target, wish, units)
         job = Job(
             wish.level,
             data,
             units,
             inventory.listings,
             target.catalogs(),
-            trust,
+            trusted.trust,
             jobs=wish.jobs,
         )
         if wish.level == "source":
             job = replace(job, source=_source(target, stack))
         if wish.state is not None:
-            context = _context(data, trust)
+            context = _context(data, trusted.trust)
             job = replace(job, memory=stack.enter_context(Memory(wish.state, context)))
-        if job.reaches("row"):
-            from bronze_tui.engine.memory import tune_allocator
-
-            tune_allocator(wish.jobs)
         begin = time.monotonic()
-        with ExitStack() as line:
-            tell = _teller(wish, line)
-            outcomes = run_job(job, stop=lambda: False, tell=tell)
-        figures = _figures(job, outcomes, inventory, wish, gathered)
+        outcomes = _run(job, wish)
+        figures = _figures(job, outcomes, inventory, wish, trusted)
         seconds = time.monotonic() - begin
     return replace(report, level=wish.level, depth=replace(figures, seconds=seconds))
+
+
+def _run(job: Job, wish: Wish) -> list[Outcome]:
+    from bronze_tui.audit.levels.run import run_job
+
+    if job.reaches("row"):
+        from bronze_tui.engine.memory import tune_allocator
+
+        tune_allocator(wish.jobs)
+    with ExitStack() as line:
+        return run_job(job, stop=lambda: False, tell=_teller(wish, line))
 
 
 def _figures(
@@ -99,22 +117,18 @@ def _figures(
     outcomes: list[Outcome],
     inventory: Inventory,
     wish: Wish,
-    gathered: Gathered | None,
+    trusted: _Trusted,
 ) -> Depth:
-    from bronze_tui.audit.depth import Depth, limits_of
+    from bronze_tui.audit.depth import Depth
     from bronze_tui.audit.levels.joints import proven
-    from bronze_tui.audit.levels.signers import names_of, stranger_findings
+    from bronze_tui.audit.levels.signers import count_signers, names_of, stranger_findings
 
-    assert job.trust is not None
+    trust = trusted.trust
     recalled = sum(out.recalled for out in outcomes)
-    signers: Counter[str] = Counter()
-    for out in outcomes:
-        signers.update(out.signers)
     found = [*inventory.findings, *(f for out in outcomes for f in out.findings)]
-    found += gathered.findings if gathered is not None else ()
-    found += stranger_findings(outcomes, job.trust, strict=wish.strict_validators)
-    names = names_of(outcomes, job.trust)
-    uses = gathered.uses if gathered is not None else ()
+    found += trusted.findings
+    found += stranger_findings(outcomes, trust, strict=wish.strict_validators)
+    names = names_of(outcomes, trust)
     unchecked = sum(out.unchecked for out in outcomes)
     return Depth(
         level=wish.level,
@@ -127,62 +141,67 @@ def _figures(
         seconds=0.0,
         choice=wish.choice.text(),
         findings=tuple(sorted(found, key=lambda f: _RANK[f.severity])),
-        signers=dict(signers),
+        signers=count_signers(outcomes),
         validators=names,
         unsigned=sum(out.unsigned for out in outcomes),
         unchecked=unchecked,
-        anchors=len(job.trust.anchors) + sum(map(len, job.trust.gathered.values())),
+        anchors=trusted.hashes,
         matched=sum(len(out.anchors) for out in outcomes),
-        anchored_by=_anchored_by(wish, job.trust, uses),
+        anchored_by=trusted.anchored_by,
         proven=proven(outcomes),
-        limits=tuple(
-            limits_of(
-                wish.level,
-                known_network=not unchecked,
-                validators=bool(names),
-                anchors=bool(job.trust.anchors or any(job.trust.gathered.values())),
-                sources=len({_keeper(use.where) for use in uses if use.ledgers}),
-            )
-        ),
+        limits=_limits(wish, trusted, known_network=not unchecked, validators=bool(names)),
     )
 
 
-def _anchored_by(wish: Wish, trust: Trust, uses: tuple[SourceUse, ...]) -> tuple[AnchoredBy, ...]:
-    from bronze_tui.audit.depth import AnchoredBy
-    from bronze_tui.commands._anchors import anchor_files
+def _limits(
+    wish: Wish, trusted: _Trusted, *, known_network: bool, validators: bool
+) -> tuple[str, ...]:
+    from bronze_tui.audit.depth import limits_of
 
-    files = [
-        AnchoredBy("file", str(path), len(trust.anchors)) for path in anchor_files(wish.anchors)[0]
-    ]
-    asked = [AnchoredBy(use.kind, use.where, len(use.ledgers)) for use in uses]
-    return (*files, *asked)
+    return tuple(
+        limits_of(
+            wish.level,
+            known_network=known_network,
+            validators=validators,
+            anchors=bool(trusted.hashes),
+            anchored_by=trusted.anchored_by,
+        )
+    )
 
 
-def _trust(target: Target, wish: Wish, units: Sequence[Unit]) -> tuple[Trust, Gathered | None]:
+def _trust(target: Target, wish: Wish, units: Sequence[Unit]) -> _Trusted:
+    from bronze_tui.audit.depth import FILE, AnchoredBy
+    from bronze_tui.audit.levels.anchoring import Gathered
     from bronze_tui.audit.levels.trust import Trust
-    from bronze_tui.audit.levels.trusted import read_anchor_files, read_validators
+    from bronze_tui.audit.levels.trusted import merged_anchors, read_anchors, read_validators
     from bronze_tui.commands._anchors import anchor_files
 
     passphrase = wish.passphrase
     if not passphrase and target.loaded is not None:
         passphrase = target.loaded.settings.source.network_passphrase
     paths, others = anchor_files(wish.anchors)
-    trust = Trust(
-        passphrase,
-        read_anchor_files(paths),
-        read_validators(wish.validators) if wish.validators else {},
-    )
+    files = {path: read_anchors(path) for path in paths}
+    given = merged_anchors(files)
+    validators = read_validators(wish.validators) if wish.validators else {}
+    trust = Trust(passphrase, given, validators)
+    _require_lists(trust, wish, units)
+    gathered = Gathered({}, (), ())
+    if others and units:
+        gathered = _gather(others, trust, units, wish)
+    kept = {n: text for n, text in given.items() if n not in gathered.disputed}
+    origins = [AnchoredBy(FILE, str(path), len(found)) for path, found in files.items()]
+    origins += [AnchoredBy(use.kind, use.where, len(use.ledgers)) for use in gathered.uses]
+    trust = replace(trust, anchors=kept, gathered=gathered.anchors)
+    return _Trusted(trust, gathered.findings, tuple(origins))
+
+
+def _require_lists(trust: Trust, wish: Wish, units: Sequence[Unit]) -> None:
     if wish.strict_validators and not all(trust.validators_of(unit.network) for unit in units):
         raise UsageError(
             "no list of validators is known for this network",
             where="--strict-validators",
             todo="give one with --validators FILE",
         )
-    if not others:
-        return trust, None
-    gathered = _gather(others, trust, units, wish)
-    kept = {n: text for n, text in trust.anchors.items() if n not in gathered.disputed}
-    return replace(trust, anchors=kept, gathered=gathered.anchors), gathered
 
 
 def _gather(texts: Sequence[str], trust: Trust, units: Sequence[Unit], wish: Wish) -> Gathered:
@@ -196,11 +215,6 @@ def _gather(texts: Sequence[str], trust: Trust, units: Sequence[Unit], wish: Wis
             sources.append(open_anchors(text, allow_private=wish.allow_private))
             stack.callback(sources[-1].close)
         return gather(sources, units, passphrases, trust.anchors)
-
-
-def _keeper(where: str) -> str:
-    """The host of an address, or a folder: as far as can be seen, who keeps an archive."""
-    return urlsplit(where).netloc or where
 
 
 def _source(target: Target, stack: ExitStack) -> SourceAgain:

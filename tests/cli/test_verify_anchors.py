@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from copying import Site
 from rpcserver import RpcState, rpc_server
 from servers.web import serving
+from stellar_sdk import xdr as x
 
 from bronze_tui.audit.history import checkpoint_name
 from bronze_tui.commands.verify import command
@@ -259,6 +260,35 @@ def test_what_goes_with_level_ledger(site: Site, tmp_path: Path) -> None:
         assert "--level ledger" in str(result.exception)
     strict = run(site, "--strict-validators", "--network-passphrase", "nobody's")
     assert "no list of validators" in str(strict.exception)
+
+
+def test_an_archive_that_nowhere_says_its_network(
+    site: Site, entries: Entries, tmp_path: Path
+) -> None:
+    root = write_archive(tmp_path, entries, None)
+    entry = x.LedgerHeaderHistoryEntry.from_xdr_bytes(entries[191])
+    entry.header.scp_value.ext = x.StellarValueExt(x.StellarValueType.STELLAR_VALUE_BASIC)
+    entry.hash = x.Hash(hashlib.sha256(entry.header.to_xdr_bytes()).digest())
+    window = [*(entries[n] for n in range(128, 191)), entry.to_xdr_bytes()]
+    write_checkpoint(root, 191, packed(window))
+    (found,) = wrong(anchored(site, root, code=3))
+    assert found["kind"] == "anchor_damaged"
+    assert "says which network" in found["message"]
+
+
+def test_files_are_counted_apart_and_must_agree(
+    site: Site, entries: Entries, forged: Entries, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for path, ledgers in zip(paths, ([100], [120, 500]), strict=True):
+        hashes = {n: entries.get(n, entries[100])[:32].hex() for n in ledgers}
+        path.write_text(json.dumps([[n, text] for n, text in hashes.items()]))
+    doc = anchored(site, *paths)["depth"]
+    assert [o["ledgers"] for o in doc["anchored_by"]] == [1, 2]
+    assert (doc["anchors"], doc["anchors_matched"]) == (3, 2), "one is outside the data"
+    paths[1].write_text(json.dumps([[100, forged[100][:32].hex()]]))
+    with pytest.raises(UsageError, match="in accord with another file"):
+        anchored(site, *paths)
 
 
 def test_what_is_no_archive(site: Site, tmp_path: Path) -> None:

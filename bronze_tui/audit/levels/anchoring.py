@@ -14,6 +14,7 @@ from bronze_tui.audit.findings import Finding, Kind
 from bronze_tui.audit.history import (
     FREQUENCY,
     Archive,
+    ArchiveState,
     Header,
     checkpoint_of,
     checkpoint_range,
@@ -71,15 +72,16 @@ class ArchiveSource:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self.where = archive.where
+        self._state: ArchiveState | None = None
         self._held: tuple[int, tuple[Header, ...]] = (0, ())
 
     def passphrase(self) -> str:
         """Of its network; empty in archives of old."""
-        return self._archive.state().passphrase
+        return self._known().passphrase
 
     def window(self) -> LedgerRange:
         """From ledger 1 to the newest whole checkpoint."""
-        current = self._archive.state().current
+        current = self._known().current
         newest = (current + 1) // FREQUENCY * FREQUENCY - 1
         if newest < 1:
             text = f"its newest ledger is {current}: no checkpoint is whole"
@@ -96,6 +98,11 @@ class ArchiveSource:
     def close(self) -> None:
         """Release what is held; idempotent."""
         self._archive.close()
+
+    def _known(self) -> ArchiveState:
+        if self._state is None:
+            self._state = self._archive.state()
+        return self._state
 
 
 class RpcSource:
@@ -131,6 +138,8 @@ class SourceUse:
     kind: str
     where: str
     window: LedgerRange | None = None
+    named: bool = False
+    """Whether it says which network it is of."""
     ledgers: list[int] = field(default_factory=list)
     """Whose hashes it gave."""
 
@@ -170,7 +179,7 @@ class _Gathering:
     ) -> None:
         self._passphrases, self._given = passphrases, given
         self._runs = _runs(units)
-        self._said: dict[tuple[str, int], dict[str, str]] = {}
+        self._said: dict[tuple[str, int], list[tuple[str, str]]] = {}
         self._findings: list[Finding] = []
         self._disputed: set[int] = set()
 
@@ -200,6 +209,7 @@ class _Gathering:
         """The networks that the source speaks for; none when it cannot be read."""
         try:
             theirs = source.passphrase()
+            use.named = bool(theirs)
             networks = self._networks(source, theirs)
             use.window = source.window()
         except SourceError as error:
@@ -235,15 +245,19 @@ class _Gathering:
                 continue
             try:
                 header = source.header(ledger)
-                if signed_for(header, self._passphrases[network]) is False:
+                signed = signed_for(header, self._passphrases[network])
+                if signed is False:
                     text = f"the signature of ledger {ledger} is not one of this network"
+                    raise SourceDataError(text, where=source.where)
+                if signed is None and not use.named:
+                    text = f"neither it nor the header of ledger {ledger} says which network"
                     raise SourceDataError(text, where=source.where)
             except SourceError as error:
                 self._refused(source, error, network, str(ledger))
                 continue
             use.ledgers.append(ledger)
-            said = self._said.setdefault((network, ledger), {})
-            said[f"{source.kind} {source.where}"] = header.ledger_hash.hex()
+            said = self._said.setdefault((network, ledger), [])
+            said.append((f"{source.kind} {source.where}", header.ledger_hash.hex()))
 
     def _agreed(self, network: str) -> dict[int, str]:
         agreed: dict[int, str] = {}
@@ -251,18 +265,18 @@ class _Gathering:
             if name != network:
                 continue
             if ledger in self._given:
-                said = {"the file of trusted hashes": self._given[ledger], **said}
-            if len(set(said.values())) == 1:
-                agreed[ledger] = next(iter(said.values()))
+                said = [("the file of trusted hashes", self._given[ledger]), *said]
+            if len({text for _, text in said}) == 1:
+                agreed[ledger] = said[0][1]
             else:
                 self._disagree(network, ledger, said)
         return agreed
 
-    def _disagree(self, network: str, ledger: int, said: Mapping[str, str]) -> None:
+    def _disagree(self, network: str, ledger: int, said: Sequence[tuple[str, str]]) -> None:
         self._disputed.add(ledger)
-        (first, ours), *others = said.items()
+        (first, ours), *others = said
         other, theirs = next((who, what) for who, what in others if what != ours)
-        everybody = "; ".join(f"{who} says {what}" for who, what in said.items())
+        everybody = "; ".join(f"{who} says {what}" for who, what in said)
         self._add(
             "anchor_disagreement",
             network,

@@ -26,7 +26,7 @@ def stranger_findings(
         if not known:
             continue
         here = [out for out in outcomes if out.unit.network == network]
-        counts = _signers(here)
+        counts = count_signers(here)
         strangers = [(key, count) for key, count in counts.most_common() if key not in known]
         for key, count in strangers[:_SHOWN]:
             first = min(
@@ -55,7 +55,8 @@ def names_of(outcomes: Iterable[Outcome], trust: Trust) -> dict[str, str]:
     return names
 
 
-def _signers(outcomes: Iterable[Outcome]) -> Counter[str]:
+def count_signers(outcomes: Iterable[Outcome]) -> Counter[str]:
+    """Signed ledgers by the validator's G-address."""
     counts: Counter[str] = Counter()
     for out in outcomes:
         counts.update(out.signers)

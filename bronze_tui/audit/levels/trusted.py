@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,18 @@ _KEY = re.compile(r"G[A-Z2-7]{55}")
 _TOML = re.compile(r"(?m)^\s*\[\[\s*VALIDATORS\s*\]\]")
 
 
-def read_anchor_files(paths: Iterable[Path]) -> dict[int, str]:
+def merged_anchors(files: Mapping[Path, Mapping[int, str]]) -> dict[int, str]:
     """Trusted ledger hashes of several files together.
 
     Raises:
-        UsageError: one is something else, or contradicts another. SourceDenied.
+        UsageError: one contradicts another.
     """
-    anchors: dict[int, str] = {}
-    for path in paths:
-        for ledger, text in read_anchors(path).items():
-            if anchors.setdefault(ledger, text) != text:
-                raise _not(path, f"in accord with the other file about ledger {ledger}")
-    return anchors
+    merged: dict[int, str] = {}
+    for path, found in files.items():
+        for ledger, text in found.items():
+            if merged.setdefault(ledger, text) != text:
+                raise _not(path, f"in accord with another file about ledger {ledger}")
+    return merged
 
 
 def read_anchors(path: Path) -> dict[int, str]:
