@@ -115,7 +115,7 @@ class Anchoring:
             anchor = self._checked(envelope)
             if transaction and not anchor.known_as(transaction):
                 raise UsageError(f"the envelope is that of transaction {anchor.transaction}")
-            transaction = transaction or anchor.transaction
+            transaction = transaction or anchor.outer or anchor.transaction
             yield self._verdict(anchor)
         asks = bool(self.rpc) or not (envelope or ledger)
         if asks:

@@ -317,6 +317,9 @@ class TestLookUp:
         server.state.looks = [found(bump.to_xdr())]
         for text in (bump.hash_hex(), HASH):
             assert call(head, "--transaction", text, "--rpc", server.url).exit_code == 0
+        (head.parent / "tx").write_text(bump.to_xdr())
+        assert call(head, "--check", head.parent / "tx", "--rpc", server.url).exit_code == 0
+        assert server.state.asked[-1] == ("getTransaction", {"hash": bump.hash_hex()})
 
     @pytest.mark.parametrize(
         ("looked", "why"),
