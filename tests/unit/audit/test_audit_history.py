@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stellar_sdk import StrKey
+from stellar_sdk import xdr as x
 
 from bronze_tui.audit.history import (
     MAX_FILE,
@@ -102,6 +104,17 @@ def test_no_changed_bit_is_taken(bit: int) -> None:
     changed = bytearray(ENTRIES[0])
     changed[bit // 8] ^= 1 << bit % 8
     refused(lambda raw: parse_header(raw, where="here"), bytes(changed))
+
+
+def test_a_header_has_one_spelling() -> None:
+    value = x.LedgerHeaderHistoryEntry.from_xdr_bytes(ENTRIES[0])
+    value.header.scp_value.upgrades = [x.UpgradeType(b"abc")]
+    value.hash = x.Hash(hashlib.sha256(value.header.to_xdr_bytes()).digest())
+    plain = value.to_xdr_bytes()
+    assert parse_header(plain, where="here").sequence == 64
+    padded = plain.replace(b"abc\0", b"abc\1")
+    assert padded != plain
+    refused(lambda raw: parse_header(raw, where="here"), padded)
 
 
 def test_a_bomb_is_not_unpacked() -> None:
