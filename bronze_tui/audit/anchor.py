@@ -27,6 +27,12 @@ class Anchor:
     sequence: int
     transaction: str
     """Hex of the transaction's hash: under it the network knows it."""
+    outer: str = ""
+    """Hex of the hash of the fee bump around it, where there is one."""
+
+    def known_as(self, transaction: str) -> bool:
+        """Whether the hash (hex) is that of the transaction or of its fee bump."""
+        return transaction in (self.transaction, self.outer)
 
 
 def memo_of(head: TreeHead) -> bytes:
@@ -35,7 +41,14 @@ def memo_of(head: TreeHead) -> bytes:
 
 
 def build_anchor(
-    head: TreeHead, account: str, sequence: int, passphrase: str, *, fee: int, secret: str = ""
+    head: TreeHead,
+    account: str,
+    sequence: int,
+    passphrase: str,
+    *,
+    fee: int,
+    secret: str = "",
+    until: int = 0,
 ) -> str:
     """The transaction's envelope in base64, to be submitted, or signed elsewhere first.
 
@@ -44,6 +57,7 @@ def build_anchor(
         sequence: the account's present sequence number; the transaction takes the next.
         fee: stroops, the most that is paid.
         secret: ``S...`` of the account; empty leaves the envelope without signature.
+        until: Unix seconds after which no ledger may take it; 0: ever.
 
     Raises:
         UsageError: account, sequence or secret are none, or do not belong together.
@@ -58,7 +72,7 @@ def build_anchor(
         source = Account(account, sequence)
         builder = TransactionBuilder(source, passphrase, base_fee=fee)
         builder.add_hash_memo(memo_of(head)).append_bump_sequence_op(bump_to=0)
-        envelope = builder.add_time_bounds(0, 0).build()
+        envelope = builder.add_time_bounds(0, until).build()
         if pair is not None:
             envelope.sign(pair)
         return str(envelope.to_xdr())
@@ -86,7 +100,9 @@ def check_anchor(envelope: str, head: TreeHead, account: str, passphrase: str) -
     except Exception as error:
         # The SDK raises many kinds for foreign bytes; all mean the same here.
         raise ProofRejected(f"not a transaction envelope ({type(error).__name__})") from None
+    outer = ""
     if bumped:
+        outer = parsed.hash_hex()
         parsed = parsed.transaction.inner_transaction_envelope
     transaction = parsed.transaction
     memo = transaction.memo.memo_hash if isinstance(transaction.memo, HashMemo) else b""
@@ -98,7 +114,7 @@ def check_anchor(envelope: str, head: TreeHead, account: str, passphrase: str) -
         raise ProofRejected(f"the source is {transaction.source.account_id}, not {account}")
     if not any(_signed(Keypair.from_public_key(account), parsed, s) for s in parsed.signatures):
         raise ProofRejected(f"no signature of {account} for this network is on it")
-    return Anchor(account, transaction.sequence, parsed.hash_hex())
+    return Anchor(account, transaction.sequence, parsed.hash_hex(), outer)
 
 
 def _keypair(secret: str) -> Any:

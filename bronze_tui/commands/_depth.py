@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +18,15 @@ from bronze_tui.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from bronze_tui.audit.data import Data
-    from bronze_tui.audit.depth import Depth
+    from bronze_tui.audit.depth import AnchoredBy, Depth
     from bronze_tui.audit.filecheck import Progress
+    from bronze_tui.audit.findings import Finding
     from bronze_tui.audit.levels.again import SourceAgain
+    from bronze_tui.audit.levels.anchoring import Gathered
     from bronze_tui.audit.levels.run import Inventory, Job
     from bronze_tui.audit.levels.select import Choice
     from bronze_tui.audit.levels.trust import Trust
-    from bronze_tui.audit.levels.unit import Outcome
+    from bronze_tui.audit.levels.unit import Outcome, Unit
     from bronze_tui.commands._target import Target
 
 _RANK = {"error": 0, "warning": 1, "note": 2}
@@ -39,10 +40,26 @@ class Wish:
     jobs: int
     choice: Choice
     state: Path | None
-    anchors: Path | None
+    anchors: tuple[str, ...]
     validators: Path | None
     passphrase: str
     quiet: bool
+    strict_validators: bool = False
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    """What is known from elsewhere, and how asking for it went."""
+
+    trust: Trust
+    findings: tuple[Finding, ...]
+    anchored_by: tuple[AnchoredBy, ...]
+
+    @property
+    def hashes(self) -> int:
+        """Trusted hashes, of all networks."""
+        return len(self.trust.anchors) + sum(map(len, self.trust.gathered.values()))
 
 
 def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyReport:
@@ -52,7 +69,7 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         UsageError, StateError, StoreError, SourceError, SourceDenied.
     """
     from bronze_tui.audit.levels.memory import Memory
-    from bronze_tui.audit.levels.run import Job, run_job, take_inventory
+    from bronze_tui.audit.levels.run import Job, take_inventory
 
     with ExitStack() as stack:
         stack.callback(target.close)
@@ -61,44 +78,57 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
         inventory = take_inventory(data, report.chains, keys)
         if not inventory.units:
             raise UsageError("holds no committed partition", where=data.where)
-        trust = _trust(target, wish)
+        units = wish.choice.pick(inventory.units)
+        trusted = _trust(target, wish, units)
         job = Job(
             wish.level,
             data,
-            wish.choice.pick(inventory.units),
+            units,
             inventory.listings,
             target.catalogs(),
-            trust,
+            trusted.trust,
             jobs=wish.jobs,
         )
         if wish.level == "source":
             job = replace(job, source=_source(target, stack))
         if wish.state is not None:
-            context = _context(data, trust)
+            context = _context(data, trusted.trust)
             job = replace(job, memory=stack.enter_context(Memory(wish.state, context)))
-        if job.reaches("row"):
-            from bronze_tui.engine.memory import tune_allocator
-
-            tune_allocator(wish.jobs)
         begin = time.monotonic()
-        with ExitStack() as line:
-            tell = _teller(wish, line)
-            outcomes = run_job(job, stop=lambda: False, tell=tell)
-        figures = _figures(job, outcomes, inventory, wish)
+        outcomes = _run(job, wish)
+        figures = _figures(job, outcomes, inventory, wish, trusted)
         seconds = time.monotonic() - begin
     return replace(report, level=wish.level, depth=replace(figures, seconds=seconds))
 
 
-def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, wish: Wish) -> Depth:
-    from bronze_tui.audit.depth import Depth, limits_of
-    from bronze_tui.audit.levels.joints import proven
+def _run(job: Job, wish: Wish) -> list[Outcome]:
+    from bronze_tui.audit.levels.run import run_job
 
-    assert job.trust is not None
+    if job.reaches("row"):
+        from bronze_tui.engine.memory import tune_allocator
+
+        tune_allocator(wish.jobs)
+    with ExitStack() as line:
+        return run_job(job, stop=lambda: False, tell=_teller(wish, line))
+
+
+def _figures(
+    job: Job,
+    outcomes: list[Outcome],
+    inventory: Inventory,
+    wish: Wish,
+    trusted: _Trusted,
+) -> Depth:
+    from bronze_tui.audit.depth import Depth
+    from bronze_tui.audit.levels.joints import proven
+    from bronze_tui.audit.levels.signers import count_signers, names_of, stranger_findings
+
+    trust = trusted.trust
     recalled = sum(out.recalled for out in outcomes)
-    signers: Counter[str] = Counter()
-    for out in outcomes:
-        signers.update(out.signers)
     found = [*inventory.findings, *(f for out in outcomes for f in out.findings)]
+    found += trusted.findings
+    found += stranger_findings(outcomes, trust, strict=wish.strict_validators)
+    names = names_of(outcomes, trust)
     unchecked = sum(out.unchecked for out in outcomes)
     return Depth(
         level=wish.level,
@@ -111,36 +141,80 @@ def _figures(job: Job, outcomes: list[Outcome], inventory: Inventory, wish: Wish
         seconds=0.0,
         choice=wish.choice.text(),
         findings=tuple(sorted(found, key=lambda f: _RANK[f.severity])),
-        signers=dict(signers),
-        validators=job.trust.validators,
+        signers=count_signers(outcomes),
+        validators=names,
         unsigned=sum(out.unsigned for out in outcomes),
         unchecked=unchecked,
-        anchors=len(job.trust.anchors),
+        anchors=trusted.hashes,
         matched=sum(len(out.anchors) for out in outcomes),
+        anchored_by=trusted.anchored_by,
         proven=proven(outcomes),
-        limits=tuple(
-            limits_of(
-                wish.level,
-                known_network=not unchecked,
-                validators=bool(job.trust.validators),
-                anchors=bool(job.trust.anchors),
-            )
-        ),
+        limits=_limits(wish, trusted, known_network=not unchecked, validators=bool(names)),
     )
 
 
-def _trust(target: Target, wish: Wish) -> Trust:
+def _limits(
+    wish: Wish, trusted: _Trusted, *, known_network: bool, validators: bool
+) -> tuple[str, ...]:
+    from bronze_tui.audit.depth import limits_of
+
+    return tuple(
+        limits_of(
+            wish.level,
+            known_network=known_network,
+            validators=validators,
+            anchors=bool(trusted.hashes),
+            anchored_by=trusted.anchored_by,
+        )
+    )
+
+
+def _trust(target: Target, wish: Wish, units: Sequence[Unit]) -> _Trusted:
+    from bronze_tui.audit.depth import FILE, AnchoredBy
+    from bronze_tui.audit.levels.anchoring import Gathered
     from bronze_tui.audit.levels.trust import Trust
-    from bronze_tui.audit.levels.trusted import read_anchors, read_validators
+    from bronze_tui.audit.levels.trusted import merged_anchors, read_anchors, read_validators
+    from bronze_tui.commands._anchors import anchor_files
 
     passphrase = wish.passphrase
     if not passphrase and target.loaded is not None:
         passphrase = target.loaded.settings.source.network_passphrase
-    return Trust(
-        passphrase,
-        read_anchors(wish.anchors) if wish.anchors else {},
-        read_validators(wish.validators) if wish.validators else {},
-    )
+    paths, others = anchor_files(wish.anchors)
+    files = {path: read_anchors(path) for path in paths}
+    given = merged_anchors(files)
+    validators = read_validators(wish.validators) if wish.validators else {}
+    trust = Trust(passphrase, given, validators)
+    _require_lists(trust, wish, units)
+    gathered = Gathered({}, (), ())
+    if others and units:
+        gathered = _gather(others, trust, units, wish)
+    kept = {n: text for n, text in given.items() if n not in gathered.disputed}
+    origins = [AnchoredBy(FILE, str(path), len(found)) for path, found in files.items()]
+    origins += [AnchoredBy(use.kind, use.where, len(use.ledgers)) for use in gathered.uses]
+    trust = replace(trust, anchors=kept, gathered=gathered.anchors)
+    return _Trusted(trust, gathered.findings, tuple(origins))
+
+
+def _require_lists(trust: Trust, wish: Wish, units: Sequence[Unit]) -> None:
+    if wish.strict_validators and not all(trust.validators_of(unit.network) for unit in units):
+        raise UsageError(
+            "no list of validators is known for this network",
+            where="--strict-validators",
+            todo="give one with --validators FILE",
+        )
+
+
+def _gather(texts: Sequence[str], trust: Trust, units: Sequence[Unit], wish: Wish) -> Gathered:
+    from bronze_tui.audit.levels.anchoring import gather
+    from bronze_tui.commands._anchors import open_anchors
+
+    passphrases = {unit.network: trust.passphrase_of(unit.network) for unit in units}
+    with ExitStack() as stack:
+        sources = []
+        for text in texts:
+            sources.append(open_anchors(text, allow_private=wish.allow_private))
+            stack.callback(sources[-1].close)
+        return gather(sources, units, passphrases, trust.anchors)
 
 
 def _source(target: Target, stack: ExitStack) -> SourceAgain:
@@ -152,7 +226,7 @@ def _source(target: Target, stack: ExitStack) -> SourceAgain:
 
 
 def _context(data: Data, trust: Trust) -> str:
-    known = (data.where, trust.passphrase, sorted(trust.anchors.items()), sorted(trust.validators))
+    known = (data.where, trust.passphrase, sorted(trust.anchors.items()))
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 

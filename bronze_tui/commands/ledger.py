@@ -67,21 +67,30 @@ def command(target: str, config: Path | None, sets: tuple[str, ...], as_json: bo
         )
 
 
-def decoded_ledgers(path: Path) -> Iterator[tuple[LedgerFacts, Any]]:
-    """Each ledger of a lake object, with the LedgerCloseMeta as the Stellar SDK decodes it.
+def ledgers_in_file(path: Path) -> Iterator[tuple[str, bytes, LedgerFacts]]:
+    """Name of a lake object, its XDR, and the facts of each of its ledgers.
 
     Raises:
         UsageError, SourceDenied, SourceDataError: there are none.
     """
-    from stellar_sdk.xdr import LedgerCloseMeta
-
     name = str(path)
     xdr = _decompressed(name, _from_file(path))
     for facts in _ledgers(name, xdr, None):
-        try:
-            yield facts, LedgerCloseMeta.from_xdr_bytes(xdr[facts.start : facts.end])
-        except (ValueError, EOFError, RecursionError) as error:
-            raise XdrError(f"the Stellar SDK refuses it: {error}", where=safe_text(name)) from error
+        yield name, xdr, facts
+
+
+def ledgers_in_source(
+    sequence: int, config: Path | None, sets: tuple[str, ...]
+) -> Iterator[tuple[str, bytes, LedgerFacts]]:
+    """The same for one ledger of the configured source.
+
+    Raises:
+        ConfigError, PluginError, SourceError.
+    """
+    name, stored, only = _from_source(sequence, config, sets)
+    xdr = _decompressed(name, stored)
+    for facts in _ledgers(name, xdr, only):
+        yield name, xdr, facts
 
 
 def _from_file(path: Path) -> bytes:

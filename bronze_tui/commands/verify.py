@@ -74,11 +74,23 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--anchors",
+    metavar="FILE|ARCHIVE|rpc+URL",
+    multiple=True,
+    help="Trusted ledger hashes: a file of stellar-core verify-checkpoints, the folder or address "
+    "of a history archive, an RPC server (rpc: that of BRONZE_RPC_URL). Give several.",
+)
+@click.option(
+    "--allow-private", is_flag=True, help="An archive or server may be in a private network."
+)
+@click.option(
+    "--validators",
     metavar="FILE",
     type=_FILE,
-    help="Trusted ledger hashes, as stellar-core verify-checkpoints writes them.",
+    help="Validators' keys and names, in place of the list that comes with bronze.",
 )
-@click.option("--validators", metavar="FILE", type=_FILE, help="Lines of validator key and name.")
+@click.option(
+    "--strict-validators", is_flag=True, help="A ledger signed by an unknown key is an error."
+)
 @click.option(
     "--network-passphrase", metavar="TEXT", default="", help="Of a network that is not public."
 )
@@ -193,6 +205,13 @@ def _wish(level: str, options: dict[str, Any]) -> Wish:
             where="--since, --subset, --sample, --state",
             todo="give a --level below chain with them",
         )
+    told = options["anchors"] or options["validators"] or options["strict_validators"]
+    if told and LEVELS.index(level) < LEVELS.index("ledger"):
+        raise UsageError(
+            f"nothing is compared with them at level {level}",
+            where="--anchors, --validators, --strict-validators",
+            todo="give --level ledger with them",
+        )
     return Wish(
         level,
         options["jobs"] or min(8, os.cpu_count() or 1),
@@ -202,6 +221,8 @@ def _wish(level: str, options: dict[str, Any]) -> Wish:
         options["validators"],
         options["network_passphrase"],
         options["quiet"],
+        options["strict_validators"],
+        options["allow_private"],
     )
 
 

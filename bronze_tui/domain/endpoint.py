@@ -1,5 +1,5 @@
-"""Where audit events are posted to: an address taken apart strictly, and which network addresses a
-post may reach. Pure text and numbers: nothing is resolved or connected here.
+"""Where HTTP requests go: an address taken apart strictly, and which network addresses a request
+may reach. Pure text and numbers: nothing is resolved or connected here.
 
 Software disagrees about unusual spellings (``2130706433``, ``0x7f.1``), so that a check of one
 reading proves nothing about another; only the usual spelling is accepted.
@@ -30,7 +30,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address that events may be posted to, as far as its text can tell."""
+    """An address that may be asked, as far as its text can tell."""
 
     scheme: str
     host: str
@@ -70,8 +70,11 @@ class Endpoint:
         return f"{path.rstrip('/')}/{name}{question}{query}"
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, *, token: str = "pas.token") -> Endpoint:  # noqa: S107
     """Take an ``http`` or ``https`` address apart.
+
+    Args:
+        token: name of what holds a credential for it.
 
     Raises:
         ValueError: it is anything else, or its host is spelt in a way that software reads
@@ -85,7 +88,7 @@ def parse_endpoint(text: str) -> Endpoint:
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("is not an http or https address; write https://host/path")
     if "@" in parts.netloc:
-        raise ValueError("holds credentials; remove them, pas.token is for that")
+        raise ValueError(f"holds credentials; remove them, {token} is for that")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if _TARGET.fullmatch(target) is None or _TARGET.fullmatch(text) is None or "\\" in text:
         raise ValueError("holds spaces, backslashes or other than ASCII; percent-encode them")
@@ -122,7 +125,7 @@ def unmapped(address: Address) -> Address:
 def reach(address: Address) -> Reach:
     """What a connection to ``address`` reaches.
 
-    ``never`` is what no server of events lives at: link-local and cloud metadata, multicast,
+    ``never`` is what no server lives at that we ask: link-local and cloud metadata, multicast,
     unspecified, reserved.
     """
     inner = unmapped(address)
@@ -136,11 +139,16 @@ def reach(address: Address) -> Reach:
     return "global" if inner.is_global and not site_local else "private"
 
 
-def refusal_of(endpoint: Endpoint, address: Address, *, allow_private: bool) -> str:
-    """Why events may not be posted to ``address``; empty when they may.
+def refusal_of(
+    endpoint: Endpoint, address: Address, *, allow_private: bool, permit: str = "pas.allow_private"
+) -> str:
+    """Why ``address`` may not be connected to; empty when it may.
 
     https is needed beyond this machine and private networks. This machine is allowed where the
     endpoint plainly names it, everything that is not public only with ``allow_private``.
+
+    Args:
+        permit: name of the setting or option behind ``allow_private``.
     """
     where = reach(address)
     if where == "never":
@@ -150,4 +158,4 @@ def refusal_of(endpoint: Endpoint, address: Address, *, allow_private: bool) -> 
     if allow_private or (where == "loopback" and endpoint.names_this_machine):
         return ""
     kind = "this machine" if where == "loopback" else "a private address"
-    return f"{address} is {kind}, and pas.allow_private is not set"
+    return f"{address} is {kind}, and {permit} is not set"

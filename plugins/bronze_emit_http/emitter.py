@@ -12,8 +12,6 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
-from bronze_emit_http.addresses import Lookup, lookup
-from bronze_emit_http.wire import TOTAL_SECONDS, Answer, Wire
 from bronze_tui import __version__
 from bronze_tui.audit.canonical import recompute
 from bronze_tui.audit.event import EventRejected, parse_event
@@ -23,6 +21,8 @@ from bronze_tui.domain.endpoint import Endpoint, parse_endpoint
 from bronze_tui.domain.errors import ConfigError, StateError, StoreRefused, StoreUnavailable
 from bronze_tui.domain.text import safe_text
 from bronze_tui.hooks.contracts import EmitterOptions
+from bronze_tui.remote.addresses import Lookup, lookup
+from bronze_tui.remote.wire import TOTAL_SECONDS, Answer, Wire
 
 MAX_RETRY_AFTER = 300.0
 """Seconds; a server that asks for more is asked again after this."""

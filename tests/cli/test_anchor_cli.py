@@ -17,17 +17,14 @@ from stellar_sdk import (
     Network,
     TransactionEnvelope,
 )
-from stellar_sdk import xdr as x
 
 from bronze_tui.audit.anchor import build_anchor, check_anchor, memo_of
 from bronze_tui.audit.note import SigningKey
 from bronze_tui.audit.signedhead import leaf_hashes, open_head, sign_head
 from bronze_tui.audit.tree import ProofRejected
 from bronze_tui.cli import group
-from bronze_tui.commands.ledger import decoded_ledgers
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.testing.emitter_contract import make_chain
-from bronze_tui.testing.tiny_lake import write_tiny_lake
 
 KEY = SigningKey("example.com/b", bytes(range(32)))
 CHAIN = make_chain(3)
@@ -131,26 +128,6 @@ def test_the_command(head: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert result.output.startswith("OK  transaction ")
     (tmp_path / "tx").write_text(unsigned.output)
     assert "no signature" in failure(3, head, "--check", tmp_path / "tx")
-
-
-def test_the_ledger_that_took_it(head: Path, tmp_path: Path) -> None:
-    lake = write_tiny_lake(tmp_path / "lake", first=2, count=1)
-    (object_,) = [p for p in lake.root.rglob("*.xdr.z*") if p.is_file()]
-    (tmp_path / "tx").write_text(envelope())
-    args = (head, "--check", tmp_path / "tx", "--ledger")
-    assert "is in no ledger of it" in failure(3, *args, object_)
-    ((_, meta),) = decoded_ledgers(object_)
-    results = (meta.v0 or meta.v1 or meta.v2).tx_processing
-    result = next(r.result for r in results if r.result.result.result.code.value == 0)
-    anchor = check_anchor(envelope(), HEAD, PAIR.public_key, TEST)
-    result.transaction_hash = x.Hash(bytes.fromhex(anchor.transaction))
-    (tmp_path / "ledger.xdr").write_bytes(meta.to_xdr_bytes())
-    said = call(*args, tmp_path / "ledger.xdr").output
-    assert "In ledger 2, closed " in said
-    result.result.result = x.TransactionResultResult(x.TransactionResultCode.txBAD_SEQ)
-    (tmp_path / "ledger.xdr").write_bytes(meta.to_xdr_bytes())
-    assert "failed (txBAD_SEQ)" in failure(3, *args, tmp_path / "ledger.xdr")
-    assert "goes with --check" in failure(2, head, "--ledger", object_)
 
 
 def test_usage(head: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from forging import (
     seal,
     write_chain,
 )
+from stellar_sdk import Keypair
 
 from bronze_tui.commands.verify import LEVELS, command
 from bronze_tui.domain.errors import BronzeError, StateError, UsageError
@@ -411,8 +412,9 @@ def test_a_history_made_up_as_a_whole_takes_an_anchor(
     result = run(other, "ledger", "--json", "--anchors", anchors)
     assert result.exit_code == 3
     doc = report(result)["depth"]
-    assert {f["kind"] for f in doc["findings"]} == {"anchor_mismatch"}
-    assert [f["ledgers"] for f in doc["findings"]] == ["5", "12"]
+    wrong = [f for f in doc["findings"] if f["severity"] == "error"]
+    assert {f["kind"] for f in wrong} == {"anchor_mismatch"}
+    assert [f["ledgers"] for f in wrong] == ["5", "12"]
     assert doc["proven"] == []
 
 
@@ -425,18 +427,31 @@ def test_an_anchor_proves_nothing_across_damage(site: Site, tmp_path: Path) -> N
 
 def test_validators_are_named_and_strangers_told(site: Site, tmp_path: Path) -> None:
     result = run(site, "ledger")
+    assert result.exit_code == 0
     assert "signatures  16 valid" in result.output
-    assert "No list of validators was given" in result.output
+    assert "signed by   known validators 0, unknown ones 16" in result.output
+    assert result.output.count("warning unknown_validator") == 1, "once a key, not a partition"
+    assert "signed 16 ledgers, the first of them 2" in result.output
+    strict = run(site, "ledger", "--json", "--strict-validators")
+    assert strict.exit_code == 3
+    assert kinds(site, "ledger", "--strict-validators") == {"unknown_validator"}
     (signer,) = report(run(site, "ledger", "--json"))["depth"]["signers"]
     keys = tmp_path / "validators.txt"
     keys.write_text(f"# ours\n{signer['validator']} Demo Validator\n")
     result = run(site, "ledger", "--validators", keys)
     assert "Demo Validator: 16" in result.output
-    assert "No list of validators" not in result.output
-    keys.write_text(json.dumps({"G" + "A" * 55: "somebody else"}))
+    assert "known validators 16, unknown ones 0" in result.output
+    assert "unknown_validator" not in result.output
+    assert run(site, "ledger", "--validators", keys, "--strict-validators").exit_code == 0
+    keys.write_text(
+        f'[[VALIDATORS]]\nPUBLIC_KEY = "{signer["validator"]}"\nNAME = "d1"\nHOME_DOMAIN = "d.org"'
+    )
+    assert "d1 (d.org): 16" in run(site, "ledger", "--validators", keys).output
+    stranger = Keypair.from_raw_ed25519_seed(bytes(32)).public_key
+    keys.write_text(json.dumps({stranger: "somebody else"}))
     result = run(site, "ledger", "--validators", keys)
     assert result.exit_code == 0
-    assert result.output.count("warning unknown_validator") == 4, "once a partition"
+    assert result.output.count("warning unknown_validator") == 1
     assert "not on the list: 16" in result.output
 
 
@@ -449,7 +464,14 @@ def test_anchors_that_are_none(site: Site, tmp_path: Path, text: str) -> None:
     assert isinstance(run(site, "ledger", "--anchors", path).exception, UsageError)
 
 
-@pytest.mark.parametrize("text", [b"", b"nobody", b'{"x": "y"}', b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"nobody", b'{"x": "y"}', b"\xff", b"G" + b"A" * 55 + b" bad checksum"),
+        *(b"[[VALIDATORS]]", b"[[VALIDATORS]]\nPUBLIC_KEY = 1", b"[[VALIDATORS]]\nx"),
+        b'[[VALIDATORS]]\nPUBLIC_KEY = "G"',
+    ],
+)
 def test_validators_that_are_none(site: Site, tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "keys"
     path.write_bytes(text)
@@ -490,7 +512,7 @@ def test_the_lake_is_broken_or_unknown(site: Site) -> None:
     result = run(site, "source", "--json", "--config", config)
     assert result.exit_code == 7
     found = report(result)["depth"]["findings"]
-    assert [(f["kind"], f["ledgers"]) for f in found] == [
+    assert [(f["kind"], f["ledgers"]) for f in found if f["severity"] == "error"] == [
         ("source_unreadable", "7"),
         ("source_unreadable", "8"),
     ]

@@ -63,7 +63,7 @@ def _in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def _network(out: Outcome) -> str:
-    return out.unit.chain_key.split("/")[0]
+    return out.unit.network
 
 
 def _start(out: Outcome) -> int:

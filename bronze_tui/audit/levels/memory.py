@@ -18,15 +18,15 @@ from bronze_tui.audit.levels.unit import LEVELS, Edges, Outcome, Unit
 from bronze_tui.domain.errors import StateError
 from bronze_tui.domain.refusal import refusing
 
-FORMAT = "bronze-verified/1"
+FORMAT = "bronze-verified/2"
 
 
 class Memory:
     """What was verified, by unit and level; safe to call from several threads.
 
     Args:
-        context: what else the verdict depends on (data folder, anchors, validators): entries of
-            another context do not count.
+        context: what else the verdict depends on (data folder, passphrase, given anchors): entries
+            of another context do not count.
 
     Raises:
         StateError: the file is something else. StoreError: it cannot be written.
@@ -60,9 +60,10 @@ class Memory:
             edges=edges,
             ledgers=doc["ledgers"],
             signers=Counter(doc["signers"]),
+            first_signed=dict(doc["first_signed"]),
             unsigned=doc["unsigned"],
             unchecked=doc["unchecked"],
-            anchors=list(doc["anchors"]),
+            anchors={int(ledger): text for ledger, text in doc["anchors"]},
             recalled=True,
         )
 
@@ -82,9 +83,10 @@ class Memory:
             "edges": asdict(out.edges) if out.edges else None,
             "ledgers": out.ledgers,
             "signers": dict(out.signers),
+            "first_signed": out.first_signed,
             "unsigned": out.unsigned,
             "unchecked": out.unchecked,
-            "anchors": out.anchors,
+            "anchors": sorted(out.anchors.items()),
         }
         with self._lock, refusing(self._path):
             self._file.write(json.dumps(doc).encode() + b"\n")

@@ -23,11 +23,10 @@ class NetworkCheck:
 
         self._open, self._bad = crypto_sign_open, CryptoError
         self._reader = ProofReader()
-        self._trust = trust
+        self._anchors = trust.anchors_of(network)
         passphrase = trust.passphrase_of(network)
         self._network_id = sha256(passphrase.encode()).digest() if passphrase else b""
         self._addresses: dict[bytes, str] = {}
-        self._warned: set[str] = set()
 
     def check(self, out: Outcome, file: str, sequence: int, xdr: memoryview) -> LedgerFacts:
         """Judge one ledger.
@@ -57,11 +56,11 @@ class NetworkCheck:
         return facts
 
     def _anchor(self, out: Outcome, file: str, sequence: int, proof: LedgerProof) -> None:
-        trusted = self._trust.anchors.get(sequence)
+        trusted = self._anchors.get(sequence)
         if trusted is None:
             return
         if trusted == proof.header_hash.hex():
-            out.anchors.append(sequence)
+            out.anchors[sequence] = trusted
             return
         out.add(
             "anchor_mismatch",
@@ -85,18 +84,7 @@ class NetworkCheck:
             return
         address = self._address(proof.node)
         out.signers[address] += 1
-        known = self._trust.validators
-        if known and address not in known and address not in self._warned:
-            self._warned.add(address)
-            out.add(
-                "unknown_validator",
-                "a validator that is not on the list signed this ledger (told once)",
-                ledger=sequence,
-                file=file,
-                found=address,
-                cause="the list is not of this time, or the history was signed by somebody else",
-                severity="warning",
-            )
+        out.first_signed.setdefault(address, sequence)
 
     def _invalid(self, out: Outcome, file: str, sequence: int, proof: LedgerProof) -> None:
         cause = "transaction set, close time or signature were altered"

@@ -154,7 +154,7 @@ class _Runner:
         return [found[place] for place in sorted(found)]
 
     def _unit(self, unit: Unit) -> Outcome:
-        known = self._job.memory.recall(unit, self._job.level) if self._job.memory else None
+        known = self._recalled(unit)
         if known is not None:
             return known
         out = Outcome(unit)
@@ -170,6 +170,22 @@ class _Runner:
         if self._job.memory is not None:
             self._job.memory.keep(out, self._job.level)
         return out
+
+    def _recalled(self, unit: Unit) -> Outcome | None:
+        """What an earlier run found, unless a trusted hash is to be met that it did not know."""
+        known = self._job.memory.recall(unit, self._job.level) if self._job.memory else None
+        if known is None or self._job.trust is None:
+            return known
+        first, end = unit.partition.start, unit.partition.end
+        anchors = self._job.trust.anchors_of(unit.network)
+        wanted = {n: anchors[n] for n in range(first, end + 1) if n in anchors}
+        met = dict(known.anchors)
+        if known.edges is not None and known.edges.last_hash:
+            met[end] = known.edges.last_hash
+        if self._job.reaches("ledger") and not wanted.items() <= met.items():
+            return None
+        known.anchors = wanted
+        return known
 
     def _levels(self, out: Outcome, data: Data) -> None:
         job, unit = self._job, out.unit

@@ -36,6 +36,11 @@ class Unit:
         return sum(table.byte_size for _, table in self.tables)
 
     @property
+    def network(self) -> str:
+        """The dataset's name of its network."""
+        return self.chain_key.split("/")[0]
+
+    @property
     def identity(self) -> str:
         """The event's hash; without an event, ledgers and checksums."""
         if self.event is not None:
@@ -63,11 +68,13 @@ class Outcome:
     bytes_read: int = 0
     signers: Counter[str] = field(default_factory=Counter)
     """Signed ledgers by the validator's G-address."""
+    first_signed: dict[str, int] = field(default_factory=dict)
+    """The first of them."""
     unsigned: int = 0
     unchecked: int = 0
     """Signed ledgers whose network nobody told."""
-    anchors: list[int] = field(default_factory=list)
-    """Ledgers whose hash is the trusted one."""
+    anchors: dict[int, str] = field(default_factory=dict)
+    """Ledgers whose hash is the trusted one, and that hash."""
     recalled: bool = False
     """An earlier run found it sound, and it was not read again."""
     left_out: int = 0

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from bronze_emit_http.addresses import Lookup, checked_addresses, lookup
 from bronze_tui.domain.endpoint import Endpoint
 from bronze_tui.domain.errors import StoreUnavailable
+from bronze_tui.remote.addresses import POSTED, Lookup, Named, checked_addresses, lookup
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 30.0
@@ -28,19 +28,21 @@ TOTAL_SECONDS = 30.0
 KEEP_SECONDS = 60.0
 """A connection is not used longer, so that changes of a name are followed."""
 MAX_ANSWER = 64 << 10
-"""Bytes of an answer that are read."""
+"""Bytes of an answer that are read, where nothing else is asked for."""
 
 _FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said; header names are lowercase, the body may be cut."""
+    """What the server said; header names are lowercase."""
 
     status: int
     reason: str
     headers: Mapping[str, str]
     body: bytes
+    cut: bool = False
+    """Whether the body was longer."""
 
 
 class Wire:
@@ -49,6 +51,8 @@ class Wire:
     Args:
         resolve: replaces the machine's resolver.
         seconds: time for one request in all.
+        most: bytes of an answer that are read; one that is longer comes cut to this.
+        named: for errors.
     """
 
     def __init__(
@@ -58,9 +62,13 @@ class Wire:
         allow_private: bool,
         resolve: Lookup = lookup,
         seconds: float = TOTAL_SECONDS,
+        most: int = MAX_ANSWER,
+        named: Named = POSTED,
     ) -> None:
         self._endpoint = endpoint
         self._allow_private = allow_private
+        self._most = most
+        self._named = named
         self._resolve = resolve
         self._seconds = seconds
         self._context = ssl.create_default_context() if endpoint.scheme == "https" else None
@@ -112,7 +120,10 @@ class Wire:
 
     def _connect(self, deadline: float) -> None:
         addresses = checked_addresses(
-            self._endpoint, allow_private=self._allow_private, resolve=self._resolve
+            self._endpoint,
+            allow_private=self._allow_private,
+            resolve=self._resolve,
+            named=self._named,
         )
         for last, address in enumerate(addresses, start=1 - len(addresses)):
             left = deadline - time.monotonic()
@@ -165,19 +176,20 @@ class Wire:
                 decode_content=False,
             )
             response = connection.getresponse()
-            found = _read(response)
+            found = _read(response, self._most)
         finally:
             clock.cancel()
         if late.is_set() or self._closed.is_set():
             # What was read so far may look whole.
             raise TimeoutError
-        if len(found) > MAX_ANSWER or response.status < 200:
+        if len(found) > self._most or response.status < 200:
             self._drop()
         return Answer(
             response.status,
             response.reason or "",
             {name.lower(): value for name, value in response.headers.items()},
-            found[:MAX_ANSWER],
+            found[: self._most],
+            len(found) > self._most,
         )
 
     def _too_late(self, late: threading.Event) -> None:
@@ -214,12 +226,12 @@ class Wire:
         )
 
 
-def _read(response: urllib3.response.BaseHTTPResponse) -> bytes:
+def _read(response: urllib3.response.BaseHTTPResponse, most: int) -> bytes:
     """The whole body, or a bit more than is wanted of a longer one."""
-    found = b""
-    while len(found) <= MAX_ANSWER and (more := response.read(1 << 14, decode_content=False)):
+    found = bytearray()
+    while len(found) <= most and (more := response.read(1 << 14, decode_content=False)):
         found += more
-    return found
+    return bytes(found)
 
 
 def _cause(error: BaseException) -> str:
