@@ -82,7 +82,7 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
             tune_allocator(wish.jobs)
         begin = time.monotonic()
         with ExitStack() as line:
-            tell = _teller(wish, line)
+            tell = teller(wish.level, line, quiet=wish.quiet)
             outcomes = run_job(job, stop=lambda: False, tell=tell)
         figures = _figures(job, outcomes, inventory, wish)
         seconds = time.monotonic() - begin
@@ -156,13 +156,13 @@ def _context(data: Data, trust: Trust) -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
-def _teller(wish: Wish, stack: ExitStack) -> Callable[[Progress], None]:
+def teller(label: str, stack: ExitStack, *, quiet: bool) -> Callable[[Progress], None]:
     """A line that is drawn over on a terminal's standard error; nothing elsewhere."""
-    if wish.quiet or not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         return _untold
     stack.callback(lambda: click.echo("\r\x1b[K", err=True, nl=False))
     return lambda progress: click.echo(
-        f"\r\x1b[K{progress_line(wish.level, progress)}", err=True, nl=False
+        f"\r\x1b[K{progress_line(label, progress)}", err=True, nl=False
     )
 
 
