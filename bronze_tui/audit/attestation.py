@@ -7,7 +7,7 @@
     library NAME VERSION
     lake ADDRESS
     dataset ADDRESS
-    range all, or START-END
+    range all, or START-END; and how a part of it was chosen
     writer DIGEST                                      one line for each set of writer options
     partition CHAIN START-END VERDICT EVENT FILE ROOT  one line for each partition
 
@@ -185,7 +185,7 @@ def contradictions(
 
 def _against(partition: Attested, events: Mapping[str, AuditEvent]) -> str:
     if not partition.event_hash:
-        return ""
+        return "it names no event, so it is not about this chain"
     event = events.get(partition.event_hash)
     if event is None:
         return "its event does not stand in the chain: that was rewritten, or this is of another"

@@ -76,7 +76,7 @@ class Account:
             self.library,
             self.lake,
             self.data or self.target,
-            self.wanted,
+            f"{self.wanted}, {self.choice}" if self.choice else self.wanted,
             tuple(sorted({each.writer for each in said})),
             tuple(_attested(each) for each in said),
         )

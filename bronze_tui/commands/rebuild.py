@@ -68,6 +68,9 @@ _FILE = click.Path(path_type=Path)
     type=_FILE,
     help="Private key of the attestation (or BRONZE_SIGNING_KEY).",
 )
+@click.option(
+    "--network-passphrase", metavar="TEXT", default="", help="The dataset's; the lake must have it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
 def command(wanted: str, target: str | None, **options: Any) -> int:
@@ -193,7 +196,9 @@ class _Session:
         source = open_lake(self._options["lake"], self._loaded)
         self._stack.callback(source.close)
         networks = sorted({unit.chain_key.partition("/")[0] for unit in chosen})
-        known = self._loaded.settings.source.network_passphrase if self._loaded else ""
+        known: str = self._options["network_passphrase"]
+        if not known and self._loaded is not None:
+            known = self._loaded.settings.source.network_passphrase
         check_network(source, networks, known)
         return source
 
