@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from bronze_tui.audit.attestation import Verdict
 from bronze_tui.domain.audit import EventTable
 from bronze_tui.engine.published import Record
-from bronze_tui.tables.body import FooterError, read_body
+from bronze_tui.tables.body import FooterError, named_by, read_body
 from bronze_tui.tables.difference import Difference, first_difference, none_larger
 from bronze_tui.tables.logical import logical_hashes
 from bronze_tui.tables.parquet import WrittenFile
@@ -90,6 +91,13 @@ def judge_hashes(ours: Rebuilt, table: EventTable, record: Record | None) -> Jud
         count = Difference(None, "row count", f"{rows:,}", f"{table.row_count:,}")
         text = "rows were left out or put in before the partition was announced"
         return Judgement("DIFFERENT", kind, count, text, (_BY_HASH,))
+    try:
+        name = named_by(ours.path, table.checksum, _library_names())
+    except FooterError:
+        name = ""
+    if name:
+        note = f"the announced SHA-256 is that of this file when {name!a} writes it"
+        return Judgement("IDENTICAL-BODY", kind, notes=(_BY_HASH, note))
     about_it = record is not None and record.checksum == table.checksum
     if record is None or not record.content_hash or not about_it:
         text = (
@@ -103,6 +111,12 @@ def judge_hashes(ours: Rebuilt, table: EventTable, record: Record | None) -> Jud
     differs = Difference(None, "content_hash", ours.content_hash, record.content_hash)
     text = "the ledgers are others than the lake's; which, only the file can tell"
     return Judgement("DIFFERENT", kind, differs, text, (_BY_HASH,))
+
+
+def _library_names() -> Iterator[str]:
+    """``created_by`` of every release of pyarrow that may have written a file of ours."""
+    for major, minor, patch in product(range(20, 60), range(3), range(3)):
+        yield f"parquet-cpp-arrow version {major}.{minor}.{patch}"
 
 
 def _not_announced(

@@ -8,7 +8,7 @@ looked at so far. Source: parquet-format, ``FileMetaData``; Thrift compact proto
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -43,15 +43,48 @@ def read_body(path: Path) -> Body:
     Raises:
         FooterError: it is no Parquet file. OSError: it cannot be read.
     """
+    pages, footer = _read(path)
+    first, last, name = _created_by(footer)
+    return Body(_finished(pages, footer[:first] + b"\x00" + footer[last:]), name)
+
+
+def named_by(path: Path, checksum: str, names: Iterable[str]) -> str:
+    """Which of ``names`` as ``created_by`` would give the file this checksum; empty: none.
+
+    Raises:
+        FooterError: it is no Parquet file. OSError: it cannot be read.
+    """
+    pages, footer = _read(path)
+    first, last, _ = _created_by(footer)
+    for name in names:
+        text = name.encode()
+        if _finished(pages, footer[:first] + _varint(len(text)) + text + footer[last:]) == checksum:
+            return name
+    return ""
+
+
+def _read(path: Path) -> tuple[hashlib._Hash, bytes]:
+    """The hash of everything before the footer, and the footer."""
     with path.open("rb") as file:
         size, footer = _footer(file)
-        first, last, name = _created_by(footer)
-        plain = footer[:first] + b"\x00" + footer[last:]
         digest = hashlib.sha256()
         for chunk in _chunks(file, size - len(footer) - 8):
             digest.update(chunk)
-    digest.update(plain + len(plain).to_bytes(4, "little") + _MAGIC)
-    return Body("sha256:" + digest.hexdigest(), name)
+    return digest, footer
+
+
+def _finished(pages: hashlib._Hash, footer: bytes) -> str:
+    digest = pages.copy()
+    digest.update(footer + len(footer).to_bytes(4, "little") + _MAGIC)
+    return "sha256:" + digest.hexdigest()
+
+
+def _varint(value: int) -> bytes:
+    coded = bytearray()
+    while value > 0x7F:
+        coded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*coded, value])
 
 
 def _footer(file: BinaryIO) -> tuple[int, bytes]:

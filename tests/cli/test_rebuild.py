@@ -208,6 +208,19 @@ def test_another_version_of_the_library(site: Site, name: bytes) -> None:
     assert name.decode() in one(doc)["notes"][0]
 
 
+def test_another_version_of_the_library_by_the_event_alone(site: Site) -> None:
+    """The one difference can be undone, so that even a hash alone is proof."""
+    path = parquet(site, PARTITION)
+    rows = pq.read_table(path).to_pylist()
+    path.chmod(0o644)
+    path.write_bytes(rename_writer(path.read_bytes(), b"parquet-cpp-arrow version 25.1.0"))
+    agree(site, PARTITION, rows)
+    shutil.rmtree(site.data)
+    doc = json.loads(call("all", site.pas, "--from", site.lake, "--json").stdout)
+    assert verdicts(doc) == {**dict.fromkeys(ALL, "IDENTICAL"), PARTITION: "IDENTICAL-BODY"}
+    assert "version 25.1.0" in one(doc)["notes"][1]
+
+
 def test_another_layout(site: Site) -> None:
     change_rows(site, PARTITION, same)
     path = parquet(site, "10-13")
