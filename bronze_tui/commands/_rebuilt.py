@@ -138,8 +138,6 @@ def lines_of(found: Reproduced) -> Iterator[str]:
     name = f"{judged.verdict:<{_WIDE}}  {safe_text(unit.chain_key)} {unit.partition}"
     digest = f"  {found.checksum}" if judged.verdict in SOUND else ""
     yield name + digest
-    if judged.verdict == "IDENTICAL" and judged.compared_with == "file":
-        return
     where = judged.difference
     if where is not None:
         place = f"ledger {where.ledger}, {where.column}" if where.ledger else where.column

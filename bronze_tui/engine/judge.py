@@ -14,7 +14,7 @@ from bronze_tui.audit.attestation import Verdict
 from bronze_tui.domain.audit import EventTable
 from bronze_tui.engine.published import Record
 from bronze_tui.tables.body import FooterError, named_by, read_body
-from bronze_tui.tables.difference import Difference, first_difference, none_larger
+from bronze_tui.tables.difference import Difference, columns_differ, first_difference, none_larger
 from bronze_tui.tables.logical import logical_hashes
 from bronze_tui.tables.parquet import WrittenFile
 
@@ -143,6 +143,9 @@ def _not_announced(
 
 def _by_values(ours: Rebuilt, theirs: Theirs, producer: str, stop: Callable[[], None]) -> Judgement:
     try:
+        where = columns_differ(ours.path, theirs.path)
+        if where is not None:
+            return Judgement("DIFFERENT", "file", where, cause_of(where))
         mine, found = logical_hashes(ours.path, stop), logical_hashes(theirs.path, stop)
         other = {name for name in {*mine, *found} if mine.get(name) != found.get(name)}
         if not other:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bronze_tui.audit.filecheck import file_key, hash_object
 from bronze_tui.audit.levels.unit import Unit
 from bronze_tui.domain.audit import EventTable
 from bronze_tui.domain.errors import SourceDataError, SourceUnavailable, StateError
+from bronze_tui.domain.layout import RAW_TABLE
 from bronze_tui.domain.ledger import FIRST_LEDGER, LedgerRange
 from bronze_tui.engine.context import BuildProgress, BuildStopped
 from bronze_tui.engine.fetch import ByteBudget
@@ -150,6 +151,7 @@ class Reproduction:
             else:
                 said = record.producer if record is not None else _producer(unit)
                 judgement = judge_file(build.ours, theirs, table, said, self._stop)
+        judgement = replace(judgement, notes=(*judgement.notes, *_not_looked_at(unit)))
         return build.told(unit, judgement, chosen, time.perf_counter() - begun)
 
     def _build(
@@ -227,6 +229,13 @@ class _Build:
             source_bytes=self.progress.source_bytes,
             seconds=seconds,
         )
+
+
+def _not_looked_at(unit: Unit) -> Iterator[str]:
+    """Tables that do not follow from ledgers alone."""
+    others = ", ".join(name for name, _ in unit.tables if name != RAW_TABLE)
+    if others:
+        yield f"not built again, and not judged: {others}"
 
 
 def _producer(unit: Unit) -> str:

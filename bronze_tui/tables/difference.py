@@ -69,6 +69,16 @@ def first_value(path: Path, column: str) -> tuple[bool, Any]:
     return False, None
 
 
+def columns_differ(ours: Path, theirs: Path) -> Difference | None:
+    """The first column that one of the files lacks or has in another type; None: there is none.
+
+    Raises:
+        pa.ArrowException, OSError: one of them cannot be read.
+    """
+    with _open(ours) as one, _open(theirs) as two:
+        return _columns(one.schema_arrow, two.schema_arrow)
+
+
 def none_larger(ours: Path, theirs: Path, column: str) -> bool:
     """Whether no value of ``theirs`` is larger than ours in the same row, of as many rows.
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -406,10 +407,21 @@ def test_a_missing_and_a_foreign_column(site: Site) -> None:
     pq.write_table(table.drop_columns(["fee_pool"]), path)
     agree(site, PARTITION, rows)
     assert different(site)["difference"]["found"] == "no such column"
-    wider = table.append_column("extra", pa.array([1] * len(rows)))
-    pq.write_table(wider, path)
-    agree(site, PARTITION, rows)
-    assert different(site)["difference"]["column"] == "extra"
+    for values in ([1] * len(rows), [0.5] * len(rows), [[1]] * len(rows)):
+        pq.write_table(table.append_column("extra", pa.array(values)), path)
+        agree(site, PARTITION, rows)
+        assert different(site)["difference"]["column"] == "extra"
+
+
+def test_a_table_of_a_plugin_is_said_not_to_be_judged(site: Site) -> None:
+    chain = events(site)
+    (_, table), *_ = chain[1].tables
+    more = ("transactions", replace(table, storage_path=f"{KEY}/transactions/range=6-9"))
+    chain[1] = replace(chain[1], tables=((RAW, table), more))
+    write_chain(site, chain)
+    part = one(rebuild(site))
+    assert part["verdict"] == "IDENTICAL"
+    assert part["notes"] == ["not built again, and not judged: transactions"]
 
 
 def test_a_file_altered_after_it_was_announced(site: Site) -> None:
