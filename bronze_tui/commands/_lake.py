@@ -9,44 +9,61 @@ from bronze_tui.domain.errors import UsageError
 from bronze_tui.domain.networks import PASSPHRASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from bronze_tui.config.load import Loaded
     from bronze_tui.hooks.contracts import LedgerSource
 
-MODE = "lake"
+_BARE = (
+    "era.network=none",
+    "era.era_id=none",
+    "era.version_label=none",
+    "era.ledger_start=2",
+    "source.mode=lake",
+    "source.url=/",
+)
 
 
-def open_lake(address: str, loaded: Loaded | None) -> LedgerSource:
+def open_lake(address: str, loaded: Loaded | None, sets: Sequence[str] = ()) -> LedgerSource:
     """The lake at a folder or URL; without an address that of the configuration.
 
-    Region, endpoint, layout and client settings come from the configuration where there is one,
-    credentials from the environment.
+    Region, endpoint, layout and client settings come from the configuration, or where there is
+    none from ``sets``; credentials from the environment.
+
+    Args:
+        sets: ``source.KEY=VALUE``, for want of a configuration.
 
     Raises:
         UsageError: neither is known. ConfigError, PluginError, SourceError: it cannot be opened.
     """
     from bronze_tui.config.resolve import address as url_of
-    from bronze_tui.config.resolve import source_options
-    from bronze_tui.config.sections import SourceSettings
-    from bronze_tui.domain.ledger import FIRST_LEDGER
     from bronze_tui.hooks.manager import load_plugins
 
     if not address and loaded is None:
         raise UsageError("which lake?", todo="give --from with its folder or URL")
-    if loaded is None:
-        options = replace(source_options(SourceSettings(), FIRST_LEDGER), mode=MODE)
-        allow: tuple[str, ...] = ()
-        disable: tuple[str, ...] = ()
-    else:
-        settings = loaded.settings
-        options = settings.source_options()
-        allow, disable = tuple(settings.plugins.allow), tuple(settings.plugins.disable)
+    settings = (loaded or _bare(sets)).settings
+    options = settings.source_options()
     if address:
         options = replace(options, url=url_of(address))
-    host = load_plugins(allow=allow, disable=disable, needed={options.mode})
+    host = load_plugins(
+        allow=settings.plugins.allow, disable=settings.plugins.disable, needed={options.mode}
+    )
     source: LedgerSource = host.source(options.mode)(options)
     return source
+
+
+def _bare(sets: Sequence[str]) -> Loaded:
+    """A configuration of a lake and nothing else."""
+    from bronze_tui.config.load import load
+
+    for text in sets:
+        if not text.strip().startswith("source."):
+            raise UsageError(
+                f"{text.partition('=')[0]!a} is no key of the lake",
+                where="--set",
+                todo="without --config only source keys can be set",
+            )
+    return load(None, (*_BARE, *sets), {})
 
 
 def check_network(source: LedgerSource, networks: Iterable[str], passphrase: str) -> None:

@@ -66,7 +66,7 @@ class Account:
 
     def attestation(self, signer: str) -> Attestation | None:
         """What can be signed; None when nothing was found of any partition."""
-        said = [each for each in self.found if each.judgement.verdict in ATTESTED]
+        said = [e for e in self.found if e.judgement.verdict in ATTESTED and e.checksum]
         if not said:
             return None
         return Attestation(
@@ -142,7 +142,8 @@ def lines_of(found: Reproduced) -> Iterator[str]:
     if where is not None:
         place = f"ledger {where.ledger}, {where.column}" if where.ledger else where.column
         yield f"    first     {safe_text(place)}"
-        yield f"    expected  {safe_text(where.expected)} (from the lake)"
+        place = "from the lake" if found.checksum else "announced"
+        yield f"    expected  {safe_text(where.expected)} ({place})"
         yield f"    found     {safe_text(where.found)} (published)"
         if where.also:
             yield f"    also      {safe_text(', '.join(where.also))}"

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,11 +36,18 @@ _FILE = click.Path(path_type=Path)
 
 @click.command("rebuild")
 @click.argument("wanted", metavar="RANGE")
-@click.argument("target", metavar="TARGET", required=False)
+@click.argument("target", metavar="[TARGET]", required=False)
 @click.option(
     "--from", "lake", metavar="LAKE", default="", help="Folder or URL of the lake to build from."
 )
 @click.option("--config", "-c", metavar="FILE", type=_FILE, help="Configuration of the copy.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one key, such as source.anonymous=true; without --config those of the lake alone.",
+)
 @click.option("--data", metavar="FOLDER|URL", default="", help="The data files, where not found.")
 @click.option("--pas", metavar="FOLDER", type=_FILE, help="The events of a dataset or URL.")
 @click.option("--chain", "chain_key", metavar="NETWORK/ERA/VERSION", default="", help="Only this.")
@@ -193,7 +201,7 @@ class _Session:
     def _lake(self, chosen: list[Unit]) -> LedgerSource:
         from bronze_tui.commands._lake import check_network, open_lake
 
-        source = open_lake(self._options["lake"], self._loaded)
+        source = open_lake(self._options["lake"], self._loaded, self._options["sets"])
         self._stack.callback(source.close)
         networks = sorted({unit.chain_key.partition("/")[0] for unit in chosen})
         known: str = self._options["network_passphrase"]
@@ -249,7 +257,7 @@ def _target(text: str | None, options: dict[str, Any]) -> Target:
     if config is not None:
         from bronze_tui.config.load import load
 
-        loaded = load(config, ())
+        loaded = load(config, options["sets"])
     named = text or (str(config) if config else data or (str(pas) if pas else ""))
     if not named:
         raise UsageError(
@@ -257,7 +265,13 @@ def _target(text: str | None, options: dict[str, Any]) -> Target:
             where="TARGET",
             todo="give a dataset folder, URL, PAS folder or configuration",
         )
-    target = find_target(named, pas=pas, data="" if named == data else data, config=loaded)
+    target = find_target(
+        named,
+        pas=pas,
+        data="" if named == data else data,
+        config=loaded,
+        sets=options["sets"],
+    )
     if options["chain_key"]:
         if options["chain_key"].count("/") != 2:
             raise UsageError("not NETWORK/ERA/VERSION", where="--chain")
@@ -285,6 +299,9 @@ def _told(found: Reproduced, account: Account, *, silent: bool) -> None:
 
     account.found.append(found)
     if not silent:
+        if sys.stderr.isatty():
+            # The progress line stands where this one belongs.
+            click.echo("\r\x1b[K", err=True, nl=False)
         click.echo("\n".join(lines_of(found)))
 
 

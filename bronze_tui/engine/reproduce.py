@@ -30,6 +30,7 @@ from bronze_tui.engine.gate import ReadGate
 from bronze_tui.engine.judge import Judgement, Rebuilt, Theirs, judge_file, judge_hashes
 from bronze_tui.engine.published import Chosen, choose, era_of, raw_table, read_record
 from bronze_tui.hooks.contracts import LedgerSource
+from bronze_tui.tables.difference import Difference
 from bronze_tui.tables.parquet import Compression, options_digest
 from bronze_tui.tables.reread import ContentHash
 from bronze_tui.tables.schema import raw_schema
@@ -145,7 +146,7 @@ class Reproduction:
                     again = self._build(unit, chosen, chosen.other, path)
                     build = again if again.ours.written.checksum == table.checksum else build
             except (SourceDataError, StateError) as error:
-                return _unread(unit, f"the lake cannot give it: {error}")
+                return _not_built(unit, table, theirs, f"the lake cannot give it: {error}")
             if theirs is None:
                 judgement = judge_hashes(build.ours, table, record)
             else:
@@ -244,6 +245,15 @@ def _producer(unit: Unit) -> str:
 
 def _unread(unit: Unit, text: str) -> Reproduced:
     return Reproduced(unit, Judgement("UNREAD", "event", cause=text))
+
+
+def _not_built(unit: Unit, table: EventTable, theirs: Theirs | None, why: str) -> Reproduced:
+    """No rebuilt file; that the stored one is not the one announced is proven without it."""
+    if theirs is None or theirs.checksum == table.checksum:
+        return _unread(unit, why)
+    where = Difference(None, "SHA-256 of the file", table.checksum, theirs.checksum)
+    cause = "the stored file is not the one announced: altered or replaced"
+    return Reproduced(unit, Judgement("DIFFERENT", "file", where, cause, (why,)))
 
 
 def _fetch(

@@ -34,7 +34,7 @@ from forging import (
 )
 
 from bronze_tui.commands.rebuild import command
-from bronze_tui.domain.errors import BronzeError, SourceDenied, StateError, UsageError
+from bronze_tui.domain.errors import BronzeError, ConfigError, SourceDenied, StateError, UsageError
 from bronze_tui.domain.networks import PASSPHRASES
 from bronze_tui.testing.tiny_lake import remove, replace_object, rewrite, write_tiny_lake
 
@@ -500,6 +500,47 @@ def test_the_lake_lacks_it_or_is_damaged(
     assert main(args) == 7
     change_rows(site, "2-5", lambda rows: rows[1:])
     assert main(args) == 3, "what is proven wrong goes before what could not be read"
+
+
+def test_a_gap_of_the_lake_does_not_hide_an_altered_file(site: Site) -> None:
+    path = parquet(site, PARTITION)
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data + b"x")
+    remove(site.lake, 8)
+    part = one(rebuild(site))
+    assert part["verdict"] == "DIFFERENT"
+    assert part["difference"]["expected"] == part["announced"][RAW]
+    assert "no object for ledgers 8-8" in part["notes"][0]
+    assert part["rebuilt"] == ""
+
+
+def test_keys_of_the_lake_without_a_configuration(site: Site) -> None:
+    """A lake without manifest on a web server needs its layout; here it must only be heeded."""
+    assert rebuild(site, "2-5", "--set", "source.ledgers_per_file=1")["verdict"] == "ok"
+    with pytest.raises(ConfigError, match="ledgers_per_file"):
+        rebuild(site, "2-5", "--set", "source.ledgers_per_file=64")
+    with pytest.raises(UsageError, match="no key of the lake"):
+        rebuild(site, "2-5", "--set", "perf.workers=1")
+    with pytest.raises(ConfigError):
+        rebuild(site, "2-5", "--set", "source.nothing=1")
+
+
+def test_a_configuration_is_the_target(site: Site) -> None:
+    config = site.root / "config.json"
+    doc: dict[str, dict[str, str]] = {}
+    for text in site.sets():
+        name, _, value = text.partition("=")
+        section, _, key = name.partition(".")
+        doc.setdefault(section, {})[key] = value
+    config.write_text(json.dumps(doc))
+    for args in (["all", config], ["all", "--config", config]):
+        found = json.loads(call(*args, "--json").stdout)
+        assert verdicts(found) == dict.fromkeys(ALL, "IDENTICAL")
+    lake = site.lake.rename(site.root / "moved")
+    moved = call("all", config, "--json", "--set", f"source.local_path={lake}")
+    assert json.loads(moved.stdout)["verdict"] == "ok"
+    assert json.loads(call("all", config, "--json", "--from", lake).stdout)["verdict"] == "ok"
 
 
 def test_no_lake(site: Site) -> None:
