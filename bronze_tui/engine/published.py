@@ -100,6 +100,11 @@ def choose(record: Record | None, theirs: Path | None, default: Compression) -> 
     return Chosen(compression, created)
 
 
+def knows_writer(record: Record | None) -> bool:
+    """Whether this version has the writer's options that the record names, if it names any."""
+    return record is None or not record.writer or record.writer in _compressions()
+
+
 def _record(key: str, doc: dict[str, Any]) -> Record:
     table = doc["tables"][RAW_TABLE]
     return Record(

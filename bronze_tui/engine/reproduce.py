@@ -28,7 +28,7 @@ from bronze_tui.engine.fetch import ByteBudget
 from bronze_tui.engine.filebuild import FileBuild, Reading, Workbench
 from bronze_tui.engine.gate import ReadGate
 from bronze_tui.engine.judge import Judgement, Rebuilt, Theirs, judge_file, judge_hashes
-from bronze_tui.engine.published import Chosen, choose, era_of, raw_table, read_record
+from bronze_tui.engine.published import Chosen, choose, era_of, knows_writer, raw_table, read_record
 from bronze_tui.hooks.contracts import LedgerSource
 from bronze_tui.tables.difference import Difference
 from bronze_tui.tables.parquet import Compression, options_digest
@@ -37,6 +37,7 @@ from bronze_tui.tables.schema import raw_schema
 
 _ATTEMPTS = 3
 _PAUSE = 1.0
+_OTHER_OPTIONS = "its manifest names writer options that this version does not have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,10 @@ class Reproduction:
             else:
                 said = record.producer if record is not None else _producer(unit)
                 judgement = judge_file(build.ours, theirs, table, said, self._stop)
-        judgement = replace(judgement, notes=(*judgement.notes, *_not_looked_at(unit)))
+        notes = (*judgement.notes, *_not_looked_at(unit))
+        if not knows_writer(record):
+            notes += (_OTHER_OPTIONS,)
+        judgement = replace(judgement, notes=notes)
         return build.told(unit, judgement, chosen, time.perf_counter() - begun)
 
     def _build(

@@ -413,6 +413,52 @@ def test_a_missing_and_a_foreign_column(site: Site) -> None:
         assert different(site)["difference"]["column"] == "extra"
 
 
+def test_writer_options_of_another_version_are_said(site: Site) -> None:
+    change_rows(site, PARTITION, same)
+    other = {"writer": f"sha256:{'7' * 64}"}
+    edit(folder(site, PARTITION) / "_manifest.json", lambda doc: doc.update(other))
+    part = one(rebuild(site))
+    assert part["verdict"] == "SAME-CONTENT"
+    assert "writer options that this version does not have" in part["notes"][-1]
+    assert "writer options" not in str(one(rebuild(site), "2-5")["notes"])
+
+
+def test_the_content_root_is_that_of_the_published_rows(site: Site) -> None:
+    from bronze_tui.audit import tree
+
+    columns = ["ledger_sequence", "ledger_hash", "xdr_sha256"]
+    table = pq.read_table(parquet(site, PARTITION), columns=columns).to_pylist()
+    leaves = [
+        tree.leaf_hash(
+            row["ledger_sequence"].to_bytes(4, "big")
+            + bytes.fromhex(row["ledger_hash"])
+            + bytes.fromhex(row["xdr_sha256"])
+        )
+        for row in table
+    ]
+    assert one(rebuild(site))["content_root"] == f"sha256:{tree.root(leaves).hex()}"
+
+
+@pytest.mark.parametrize(("network", "ledger"), [("pubnet", 53312000), ("testnet", 982180)])
+def test_real_ledgers(shared: Path, tmp_path: Path, network: str, ledger: int) -> None:
+    site = Site(
+        tmp_path,
+        shared / "lake" / network,
+        {
+            "era.network": network,
+            "era.ledger_start": ledger,
+            "era.ledger_end": ledger,
+            "era.partition_size": 1,
+        },
+    )
+    assert site.run().code == 0
+    doc = rebuild(site)
+    assert verdicts(doc) == {f"{ledger}-{ledger}": "IDENTICAL"}
+    site.lake = shared / "lake" / ("testnet" if network == "pubnet" else "pubnet")
+    with pytest.raises(UsageError, match="the lake is of the network"):
+        rebuild(site)
+
+
 def test_a_table_of_a_plugin_is_said_not_to_be_judged(site: Site) -> None:
     chain = events(site)
     (_, table), *_ = chain[1].tables
