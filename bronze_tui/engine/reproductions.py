@@ -118,12 +118,14 @@ class _Run:
                 if not running:
                     break
                 ready, _ = wait(running, timeout=_TELL_EVERY, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    place = running.pop(future)
-                    found[place] = self._count(future.result())
+                sound = [future for future in ready if future.exception() is None]
+                for future in sound:
+                    found[running.pop(future)] = self._count(future.result())
                 while following in found:
                     told(found.pop(following))
                     following += 1
+                for future in ready.difference(sound):
+                    future.result()
                 self._say()
         except BaseException:
             self._halted.set()
