@@ -151,6 +151,8 @@ def lines_of(found: Reproduced) -> Iterator[str]:
         yield f"    cause     {safe_text(judged.cause)}"
     for note in judged.notes:
         yield f"    note      {safe_text(note)}"
+    if found.kept:
+        yield f"    kept      {safe_text(found.kept)}"
 
 
 def _doc(found: Reproduced) -> dict[str, Any]:
@@ -176,6 +178,7 @@ def _doc(found: Reproduced) -> dict[str, Any]:
         "source_bytes": found.source_bytes,
         "seconds": round(found.seconds, 3),
         "recalled": found.recalled,
+        "kept": found.kept,
     }
 
 

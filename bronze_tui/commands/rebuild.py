@@ -67,6 +67,12 @@ _FILE = click.Path(path_type=Path)
     help="Keep what was found sound there, and do not build it again.",
 )
 @click.option(
+    "--keep",
+    metavar="FOLDER",
+    type=_FILE,
+    help="Keep there each rebuilt file whose published one is missing or not IDENTICAL.",
+)
+@click.option(
     "--attest", metavar="FILE", type=_FILE, help="Write what was found there, signed with --key."
 )
 @click.option(
@@ -158,14 +164,17 @@ class _Session:
         return account
 
     def _keep_out(self) -> None:
-        """An attestation is no part of a dataset."""
-        path, root = self._options["attest"], self._target.data
-        if path is not None and root is not None and path.resolve().is_relative_to(root.resolve()):
-            raise UsageError(
-                "lies inside the dataset, where nothing is written",
-                where=str(path),
-                todo="name a file elsewhere",
-            )
+        """What a rebuild writes is no part of a dataset."""
+        root = self._target.data
+        for path in (self._options["attest"], self._options["keep"], self._options["state"]):
+            if path is None or root is None:
+                continue
+            if path.resolve().is_relative_to(root.resolve()):
+                raise UsageError(
+                    "lies inside the dataset, where nothing is written",
+                    where=str(path),
+                    todo="name another place",
+                )
 
     def _data(self) -> Data | None:
         target = self._target
@@ -230,7 +239,8 @@ class _Session:
             quiet = self._options["quiet"]
             tell = teller("rebuild", stack, quiet=quiet)
             silent = quiet or self._options["as_json"]
-            work = Work(chosen, source, data, Compression.parse(text), limits, known)
+            default, keep = Compression.parse(text), self._options["keep"]
+            work = Work(chosen, source, data, default, limits, known, keep)
             reproduce(work, lambda found: _told(found, account, silent=silent), tell)
 
     def _limits(self) -> Limits:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from bronze_tui.audit import tree
 from bronze_tui.audit.canonical import HASH_PREFIX
@@ -21,8 +22,11 @@ from bronze_tui.audit.filecheck import file_key, hash_object
 from bronze_tui.audit.levels.unit import Unit
 from bronze_tui.domain.audit import EventTable
 from bronze_tui.domain.errors import SourceDataError, SourceUnavailable, StateError
+from bronze_tui.domain.files import make_dirs
+from bronze_tui.domain.files import replace as move
 from bronze_tui.domain.layout import RAW_TABLE
 from bronze_tui.domain.ledger import FIRST_LEDGER, LedgerRange
+from bronze_tui.domain.refusal import refusing
 from bronze_tui.engine.context import BuildProgress, BuildStopped
 from bronze_tui.engine.fetch import ByteBudget
 from bronze_tui.engine.filebuild import FileBuild, Reading, Workbench
@@ -59,6 +63,8 @@ class Reproduced:
     seconds: float = 0.0
     recalled: bool = False
     """An earlier run found it sound, and it was not built again."""
+    kept: str = ""
+    """Where the rebuilt file is; empty when it was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class Reproduction:
         folder: temporary files go there.
         default: compression where nobody knows the published file's.
         halted: ends a build at the next ledger.
+        keep: rebuilt files go there when the published one is missing or another.
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class Reproduction:
         bench: Workbench,
         default: Compression,
         halted: threading.Event,
+        keep: Path | None = None,
     ) -> None:
         self._lake = lake
         self._data = data
@@ -114,6 +122,7 @@ class Reproduction:
         self._bench = bench
         self._default = default
         self._halted = halted
+        self._keep = keep
 
     def run(self, unit: Unit) -> Reproduced:
         """Build one partition again and judge the published one.
@@ -153,11 +162,13 @@ class Reproduction:
             else:
                 said = record.producer if record is not None else _producer(unit)
                 judgement = judge_file(build.ours, theirs, table, said, self._stop)
+            kept = self._kept(unit, judgement, path)
         notes = (*judgement.notes, *_not_looked_at(unit))
         if not knows_writer(record):
             notes += (_OTHER_OPTIONS,)
         judgement = replace(judgement, notes=notes)
-        return build.told(unit, judgement, chosen, time.perf_counter() - begun)
+        found = build.told(unit, judgement, chosen, time.perf_counter() - begun)
+        return replace(found, kept=kept)
 
     def _build(
         self, unit: Unit, chosen: Chosen, ingested_at: datetime | None, path: Path
@@ -187,6 +198,19 @@ class Reproduction:
         written = build.write(path, ingested_at)
         ours = Rebuilt(path, written, content.digest())
         return _Build(ours, content.root(), ingested_at, progress)
+
+    def _kept(self, unit: Unit, judgement: Judgement, path: Path) -> str:
+        """Where the rebuilt file was put, empty when it is not worth keeping."""
+        there = (judgement.verdict, judgement.compared_with) == ("IDENTICAL", "file")
+        if self._keep is None or there:
+            return ""
+        # The names in a chain key are an event's, which nobody vouches for.
+        folder = self._keep / quote(unit.chain_key, safe="")
+        target = folder / f"part-{unit.partition}.parquet"
+        with refusing(target):
+            make_dirs(folder)
+            move(target, path)
+        return str(target)
 
     def _stop(self) -> None:
         if self._halted.is_set():

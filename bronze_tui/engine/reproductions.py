@@ -58,6 +58,8 @@ class Work:
     default: Compression
     limits: Limits
     known: Known | None = None
+    keep: Path | None = None
+    """Rebuilt files go there when the published one is missing or another."""
 
 
 def reproduce(
@@ -143,7 +145,7 @@ class _Run:
         try:
             bench = bench or Workbench(work.limits.max_ledger_bytes)
             found = Reproduction(
-                self._lake, work.data, self._folder, bench, work.default, self._halted
+                self._lake, work.data, self._folder, bench, work.default, self._halted, work.keep
             ).run(unit)
         finally:
             self._benches.put(bench)

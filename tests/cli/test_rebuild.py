@@ -482,6 +482,40 @@ def test_a_file_altered_after_it_was_announced(site: Site) -> None:
     assert "the lake gives the one announced" in part["cause"]
 
 
+def test_a_damaged_dataset_is_mended_with_what_was_kept(site: Site, tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    whole = parquet(site, PARTITION).read_bytes()
+    lost = parquet(site, "10-13").read_bytes()
+    parquet(site, "10-13").unlink()
+    path = parquet(site, PARTITION)
+    path.unlink()
+    path.write_bytes(whole[:100] + b"x" + whole[101:])
+    doc = rebuild(site, "all", "--keep", keep)
+    assert verdicts(doc) == {**dict.fromkeys(ALL, "IDENTICAL"), PARTITION: "DIFFERENT"}
+    assert "the lake gives the one announced" in one(doc)["cause"]
+    files = {p.name: p for p in keep.rglob("*.parquet")}
+    assert {name: p.read_bytes() for name, p in files.items()} == {
+        f"part-{PARTITION}.parquet": whole,
+        "part-10-13.parquet": lost,
+    }
+    assert one(doc)["kept"] == str(files[f"part-{PARTITION}.parquet"])
+    assert one(doc, "2-5")["kept"] == ""
+    path.write_bytes(files[f"part-{PARTITION}.parquet"].read_bytes())
+    parquet(site, "10-13").write_bytes(files["part-10-13.parquet"].read_bytes())
+    again = rebuild(site, "all", "--keep", tmp_path / "nothing")
+    assert {part["compared_with"] for part in again["partitions"]} == {"file"}
+    assert again["verdict"] == "ok"
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("option", ["--keep", "--state"])
+def test_nothing_is_put_into_the_dataset(site: Site, option: str) -> None:
+    before = digests(site.root)
+    with pytest.raises(UsageError, match="inside the dataset"):
+        rebuild(site, "all", option, site.table / "mine")
+    assert digests(site.root) == before
+
+
 def test_the_same_rows_in_another_file_than_announced(site: Site) -> None:
     path = parquet(site, PARTITION)
     table = pq.read_table(path)
