@@ -107,6 +107,11 @@ class Account:
         errors = sum(f.severity == "error" for f in self.findings)
         counts += [f"{errors:,} errors of the chain or dataset"] if errors else []
         counts += [f"{len(self.missing):,} parts of the range missing"] if self.missing else []
+        by_hash = sum(
+            each.judgement.verdict in SOUND and each.judgement.compared_with != "file"
+            for each in self.found
+        )
+        counts += [f"{by_hash:,} of them by hashes alone"] if by_hash else []
         said = ", ".join(counts) or "nothing"
         return f"{self.verdict}  {safe_text(self.target)} from {safe_text(self.lake)}: {said}"
 

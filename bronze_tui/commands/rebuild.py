@@ -109,14 +109,14 @@ def command(wanted: str, target: str | None, **options: Any) -> int:
         stack.callback(place.close)
         session = _Session(place, options, stack)
         account = session.rebuild(wanted, ledgers, key is not None)
-    if key is not None:
-        _attest(account, key, options["attest"])
     if options["as_json"]:
         click.echo(json.dumps(account.to_doc(), indent=2))
     elif options["quiet"]:
         click.echo(account.summary())
     else:
         click.echo("\n".join(account.closing()))
+    if key is not None:
+        _attest(account, key, options["attest"])
     return account.code
 
 

@@ -138,7 +138,10 @@ class Reproduction:
         with self._held() as data:
             try:
                 theirs = _fetch(data, unit, table, self._halted.is_set)
-            except (OSError, Outside) as error:
+            except Outside:
+                cause = "the event's path leaves the data folder: it was altered"
+                return Reproduced(unit, Judgement("DIFFERENT", "event", cause=cause))
+            except OSError as error:
                 text = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 return _unread(unit, f"the published file cannot be read ({text})")
             return self._compare(unit, table, data, theirs, begun)

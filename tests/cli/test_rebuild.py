@@ -174,6 +174,8 @@ def test_events_alone(site: Site) -> None:
     assert verdicts(doc) == dict.fromkeys(ALL, "IDENTICAL")
     assert {part["compared_with"] for part in doc["partitions"]} == {"event"}
     assert "not here" in doc["partitions"][0]["notes"][0]
+    said = call("all", site.pas, "--from", site.lake, "--quiet").stdout
+    assert said.endswith(": 4 IDENTICAL, 4 of them by hashes alone\n")
 
 
 def test_a_dataset_without_events(site: Site) -> None:
@@ -647,6 +649,17 @@ def test_a_file_that_cannot_be_read(site: Site) -> None:
     part = one(rebuild(site))
     assert part["verdict"] == "UNREAD"
     assert "published file" in part["cause"]
+
+
+def test_an_event_that_points_elsewhere(site: Site) -> None:
+    chain = events(site)
+    (_, table), *_ = chain[1].tables
+    outside = replace(table, storage_path="../../pas")
+    chain[1] = replace(chain[1], tables=((RAW, outside),))
+    write_chain(site, chain)
+    part = one(rebuild(site))
+    assert part["verdict"] == "DIFFERENT"
+    assert "leaves the data folder" in part["cause"]
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"tables": {}}', "\xff"])
