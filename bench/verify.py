@@ -1,9 +1,9 @@
-"""Speed and memory of verification against copying and sha256sum, in one run; prints JSON.
+"""Speed and memory of verification and rebuild against copying and sha256sum, in one run.
 
     python bench/verify.py [--ledgers 1000] [--workers 2]
 
-Every level is a process of its own over the same copy; figures include its start. Only ratios of
-neighbours in one run mean something.
+It prints JSON. Every level is a process of its own over the same copy; figures include its start.
+Only ratios of neighbours in one run mean something.
 """
 
 from __future__ import annotations
@@ -96,11 +96,14 @@ def main() -> None:
             "copy_ledgers_per_second": round(args.ledgers / copy, 1),
             "sha256sum_seconds": round(timed("sha256sum", *files)[0], 3),
         }
-        for level in ("manifest", "file", "row", "ledger"):
-            seconds, peak = timed(
-                *bronze, "verify", config, "--level", level, "--jobs", args.workers, "--quiet"
-            )
-            figures[level] = {
+        words = {
+            name: ("verify", config, "--level", name)
+            for name in ("manifest", "file", "row", "ledger")
+        }
+        words["rebuild"] = ("rebuild", "all", config)
+        for name, said in words.items():
+            seconds, peak = timed(*bronze, *said, "--jobs", args.workers, "--quiet")
+            figures[name] = {
                 "seconds": round(seconds, 3),
                 "ledgers_per_second": round(args.ledgers / seconds, 1),
                 "of_copy_speed": round(copy / seconds, 2),

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("bronze_tui.commands.sql:command", "Query the committed Parquet, read only."),
     "ctl": ("bronze_tui.commands.ctl:command", "Pause, resume, drain or stop a running copy."),
     "verify": ("bronze_tui.commands.verify:command", "Prove a copy and its audit chain."),
+    "rebuild": ("bronze_tui.commands.rebuild:command", "Build partitions again, and compare."),
     "head": ("bronze_tui.commands.head:command", "Sign what an audit chain is now."),
     "proof": ("bronze_tui.commands.proof:command", "Prove one partition to people elsewhere."),
     "anchor": ("bronze_tui.commands.anchor:command", "Put a signed head into a Stellar memo."),

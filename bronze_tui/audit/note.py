@@ -149,7 +149,7 @@ def open_note(data: bytes, keys: Iterable[VerifyKey]) -> OpenedNote:
         if not _is_good(key, text.encode(), signature):
             raise ProofRejected(
                 f"the signature of {name} is wrong",
-                todo="the signed head was altered, or somebody else signed it in that name",
+                todo="it was altered, or somebody else signed it in that name",
             )
         signers[key] = None
     if not signers:

@@ -109,7 +109,7 @@ def _run(job: Job, wish: Wish) -> list[Outcome]:
 
         tune_allocator(wish.jobs)
     with ExitStack() as line:
-        return run_job(job, stop=lambda: False, tell=_teller(wish, line))
+        return run_job(job, stop=lambda: False, tell=teller(wish.level, line, quiet=wish.quiet))
 
 
 def _figures(
@@ -230,13 +230,13 @@ def _context(data: Data, trust: Trust) -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
-def _teller(wish: Wish, stack: ExitStack) -> Callable[[Progress], None]:
+def teller(label: str, stack: ExitStack, *, quiet: bool) -> Callable[[Progress], None]:
     """A line that is drawn over on a terminal's standard error; nothing elsewhere."""
-    if wish.quiet or not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         return _untold
     stack.callback(lambda: click.echo("\r\x1b[K", err=True, nl=False))
     return lambda progress: click.echo(
-        f"\r\x1b[K{progress_line(wish.level, progress)}", err=True, nl=False
+        f"\r\x1b[K{progress_line(label, progress)}", err=True, nl=False
     )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "BRONZE_SIGNING_KEY"
 VKEY_VARIABLE = "BRONZE_VKEY"
 _MAX_KEY = 4096
-_LEDGER_ORDER = frozenset({"gap", "declared_gap", "out_of_order"})
+LEDGER_ORDER = frozenset({"gap", "declared_gap", "out_of_order"})
 """Findings about which ledgers are announced, not about which events stand in which order."""
 
 
@@ -95,7 +95,7 @@ def chain_of(folder: Path, chain_key: str) -> ChainReport:
         raise UsageError(f"{len(keys)} chains are here", where=str(folder), todo=todo)
     (report,) = (r for r in reports if chain_key in ("", r.chain_key))
     for finding in report.errors:
-        if finding.kind not in _LEDGER_ORDER:
+        if finding.kind not in LEDGER_ORDER:
             raise ProofRejected(
                 f"chain {report.chain_key} is broken ({finding.kind}: {finding.message}), "
                 "and nothing is signed or proven on top of that",

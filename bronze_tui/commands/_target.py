@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,11 +158,19 @@ class Target:
         return store
 
 
-def find_target(text: str, *, pas: Path | None, data: str, config: Loaded | None) -> Target:
+def find_target(
+    text: str,
+    *,
+    pas: Path | None,
+    data: str,
+    config: Loaded | None,
+    sets: Sequence[str] = (),
+) -> Target:
     """What ``text`` names: a configuration file, a PAS folder, a dataset folder or a URL.
 
     Args:
         pas: ``--pas``. data: ``--data``. config: of ``--config``.
+        sets: ``--set``, for a configuration that ``text`` names.
 
     Raises:
         UsageError: nothing that can be verified. ConfigError: the configuration is wrong.
@@ -176,7 +184,7 @@ def find_target(text: str, *, pas: Path | None, data: str, config: Loaded | None
     if path.is_file():
         from bronze_tui.config.load import load
 
-        config = load(path, ())
+        config = load(path, sets)
     target = Target(text, loaded=config)
     if config is not None:
         _take_config(target, config)

@@ -1,4 +1,4 @@
-"""Options of ``bronze verify`` that come in groups: a proof file, and the verifier's memory."""
+"""Options of ``bronze verify`` that come in groups: proofs, attestations, the verifier's memory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from bronze_tui.domain.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class ProofOptions:
-    """``--proof`` and what goes with it."""
+    """``--proof`` or ``--attestation`` and what goes with it."""
 
     file: Path | None
     vkeys: tuple[str, ...]
     parquet: tuple[Path, ...]
     old_head: Path | None
+    attestations: tuple[Path, ...] = ()
 
     def asked(self, target: Path | str | None) -> bool:
         """Whether a proof file is to be verified instead of PATH.
@@ -32,16 +33,16 @@ class ProofOptions:
             UsageError: both or neither are given, or options that need a proof stand alone.
         """
         if self.file is not None:
-            if target is not None:
-                raise UsageError("give a PATH or --proof, not both")
+            if target is not None or self.attestations:
+                raise UsageError("give a PATH or --attestation, or --proof, not both")
             return True
-        for name, given in (
-            ("--vkey", self.vkeys),
-            ("--parquet", self.parquet),
-            ("--old-head", self.old_head),
-        ):
+        for name, given in (("--parquet", self.parquet), ("--old-head", self.old_head)):
             if given:
                 raise UsageError(f"{name} goes with --proof")
+        if self.attestations:
+            return False
+        if self.vkeys:
+            raise UsageError("--vkey goes with --proof or --attestation")
         if target is None:
             raise UsageError("what is to be verified?", todo="give the PAS folder, or --proof FILE")
         return False
@@ -100,7 +101,14 @@ _OPTIONS = (
         "--vkey",
         metavar="VKEY",
         multiple=True,
-        help="With --proof: whose signature is trusted (or BRONZE_VKEY).",
+        help="With --proof or --attestation: whose signature is trusted (or BRONZE_VKEY).",
+    ),
+    click.option(
+        "--attestation",
+        metavar="FILE",
+        multiple=True,
+        type=_PATH,
+        help="Verify what 'bronze rebuild --attest' signed; with PATH against its chain too.",
     ),
     click.option(
         "--parquet",
@@ -124,7 +132,11 @@ def verifying_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def gathered(**given: Any) -> Any:
         proof = ProofOptions(
-            given.pop("proof"), given.pop("vkey"), given.pop("parquet"), given.pop("old_head")
+            given.pop("proof"),
+            given.pop("vkey"),
+            given.pop("parquet"),
+            given.pop("old_head"),
+            given.pop("attestation"),
         )
         memory = MemoryOptions(given.pop("no_memory"), given.pop("forget"))
         return command(proof=proof, memory=memory, **given)

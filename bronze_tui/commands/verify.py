@@ -110,10 +110,14 @@ def command(
 
     The head of each chain is remembered: one that shrank or changed since it was last verified at
     this TARGET is an error that shows both heads. With --proof a file made by 'bronze proof' is
-    verified instead, offline.
+    verified instead, offline; with --attestation what others found by 'bronze rebuild'.
     """
     if proof.asked(target):
         return proof.check(as_json=options["as_json"], quiet=options["quiet"])
+    if proof.attestations:
+        if level not in ("chain", "0"):
+            raise UsageError("attestations are compared with the chain alone", where="--level")
+        return _attested(target, proof, options)
     assert target is not None
     level = _level(level)
     report_file: Path | None = options["report"]
@@ -131,6 +135,24 @@ def command(
     if not report.ok:
         raise SystemExit(int(Exit.UNREACHABLE if report.unread else Exit.VERIFICATION))
     return None
+
+
+def _attested(target: str | None, proof: ProofOptions, options: dict[str, Any]) -> None:
+    """Judge attestations, against the chain of TARGET where one is given."""
+    from bronze_tui.commands._attestcheck import check_attestations
+
+    report = None
+    if target is not None:
+        report = _verify(target, "chain", options)
+    code = check_attestations(
+        proof.attestations,
+        proof.vkeys,
+        report,
+        as_json=options["as_json"],
+        quiet=options["quiet"],
+    )
+    if code:
+        raise SystemExit(int(code))
 
 
 def _verify(text: str, level: str, options: dict[str, Any]) -> VerifyReport:

@@ -119,10 +119,17 @@ class ReadGate:
 def open_gate(options: EngineOptions, source: LedgerSource) -> ReadGate:
     """The gate of a run: fixed where the operator says so, and for local sources, whose reads
     wait for no answer."""
-    if not options.adaptive or source.describe().local:
+    if not options.adaptive:
         return ReadGate(options.fetchers)
-    climber = Climber(options.fetchers, options.fetchers_max)
+    return adaptive_gate(source, options.fetchers, options.fetchers_max)
+
+
+def adaptive_gate(source: LedgerSource, first: int, most: int) -> ReadGate:
+    """A gate that begins at ``first`` and finds how much a remote source bears."""
+    if source.describe().local:
+        return ReadGate(first)
+    climber = Climber(first, most)
     counters = getattr(source, "counters", None)
     if counters is None:
-        return ReadGate(options.fetchers, climber)
-    return ReadGate(options.fetchers, climber, lambda: int(counters().throttles))
+        return ReadGate(first, climber)
+    return ReadGate(first, climber, lambda: int(counters().throttles))

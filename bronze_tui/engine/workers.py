@@ -16,10 +16,11 @@ from bronze_tui.domain.events import (
     PartitionStarted,
 )
 from bronze_tui.domain.ledger import LedgerRange
-from bronze_tui.engine.build import PartitionBuild, Workbench
+from bronze_tui.engine.build import PartitionBuild
 from bronze_tui.engine.context import BuildProgress, BuildStopped, Built, EngineOptions, EraContext
 from bronze_tui.engine.control import RunControl
 from bronze_tui.engine.fetch import ByteBudget
+from bronze_tui.engine.filebuild import Workbench
 from bronze_tui.engine.gate import ReadGate
 
 _MAX_DELAY = 60.0

@@ -103,6 +103,10 @@ def test_a_web_server_to_a_folder(
     asked = requests_of(tmp_path)["source"]
     assert asked["heads"] <= 24
     assert asked["lists"] == 0
+    again = ("rebuild", "2-33", "data", "--from", f"{web.url}/ledgers")
+    code, said = bronze(tmp_path, {}, *again, "--network-passphrase", DEMO_PASSPHRASE)
+    assert code == 0, said
+    assert "2 IDENTICAL" in said
 
 
 def test_s3_to_s3(
@@ -136,9 +140,9 @@ def test_s3_to_s3(
 
     code, said = bronze(tmp_path, seaweed.environment, *command)
     assert code == 0, said
-    again = seaweed.objects(s3_bucket)
+    stored = seaweed.objects(s3_bucket)
     lock = {key for key in objects if key.endswith("/_lock")}
-    assert {k: v for k, v in again.items() if k not in lock} == {
+    assert {k: v for k, v in stored.items() if k not in lock} == {
         k: v for k, v in objects.items() if k not in lock
     }
     assert requests_of(tmp_path)["source"]["gets"] < 5
@@ -150,6 +154,16 @@ def test_s3_to_s3(
         assert code == 0, said
         assert "3 partitions at level source" in said
         assert "40 valid, 0 ledgers without" in said
+
+    again = ("rebuild", "all", target[0], "--config", config, *demo)
+    code, said = bronze(tmp_path, seaweed.environment, *again, "--from", f"s3://{lakes}/v1/ledgers")
+    assert code == 0, said
+    assert "OK" in said
+    assert "3 IDENTICAL" in said
+    assert seaweed.objects(s3_bucket) == stored
+    code, said = bronze(tmp_path, seaweed.environment, *again, "--from", f"s3://{lakes}/nothing")
+    assert code == 7, said
+    assert "Traceback" not in said
 
     code, said = bronze(tmp_path, {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}, *proof)
     assert code == 7, said

@@ -251,6 +251,29 @@ def test_the_worked_content_hash_is_right() -> None:
     assert content.digest() == "sha256:" + hashlib.sha256(joined).hexdigest()
 
 
+def test_the_worked_root_and_logical_hashes_are_right() -> None:
+    """By hand: two leaves, and two columns of two rows."""
+    text = read(FORMATS)
+    rows = re.findall(
+        r"(?m)^\| `(\d+)` \| `([0-9a-f]{64})` \| `([0-9a-f]{64})` \|", section(text, "content-hash")
+    )
+
+    def sha(*parts: bytes) -> bytes:
+        return hashlib.sha256(b"".join(parts)).digest()
+
+    leaves = [
+        sha(b"\x00", int(sequence).to_bytes(4, "big"), bytes.fromhex(own), bytes.fromhex(xdr))
+        for sequence, own, xdr in rows
+    ]
+    assert f"`sha256:{sha(bytes([1]), *leaves).hex()}`" in text
+    count, present = (2).to_bytes(8, "little"), sha(bytes([1, 1]))
+    numbers = sha(*(int(row[0]).to_bytes(8, "little") for row in rows))
+    assert f"`{sha(b'uint64', bytes(1), count, present, sha(), numbers).hex()}`" in text
+    lengths = sha(*[(64).to_bytes(8, "little")] * 2)
+    texts = sha(*(row[1].encode() for row in rows))
+    assert f"`{sha(b'string', bytes(1), count, present, lengths, texts).hex()}`" in text
+
+
 def test_the_worked_content_hash_is_of_the_demo_lake(tmp_path: Path) -> None:
     from bronze_tui.commands import demo
     from bronze_tui.testing.tiny_lake import write_tiny_lake

@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,16 +126,14 @@ def moves_the_checkpoint_first() -> None:
 
 def builds_otherwise_each_time() -> None:
     """A partition's bytes depend on the time it was built at."""
-    from bronze_tui.engine.build import PartitionBuild
+    from bronze_tui.engine.filebuild import FileBuild
 
-    real = PartitionBuild._write
+    real = FileBuild.write
 
-    def dated(self: Any, staged: Path, created_at: str) -> Any:
-        options = replace(self._context.options, ingested_now=True)
-        self._context = replace(self._context, options=options)
-        return real(self, staged, created_at)
+    def dated(self: Any, staged: Path, ingested_at: datetime | None) -> Any:
+        return real(self, staged, datetime.now(UTC))
 
-    PartitionBuild._write = dated  # type: ignore[method-assign]
+    FileBuild.write = dated  # type: ignore[method-assign]
 
 
 def marks_delivered_first() -> None:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from bronze_tui.audit import tree
+from bronze_tui.audit.attestation import contradictions, open_attestation, sign_attestation
 from bronze_tui.audit.event import parse_event
 from bronze_tui.audit.note import parse_signing_key
 from bronze_tui.audit.proof import (
@@ -24,7 +25,7 @@ EVENTS = [
     parse_event(found.encode(), where="docs/pas.md")
     for found in re.findall(r"(?s)```json\n(.*?)\n```", (DOCS / "pas.md").read_text("utf-8"))[:2]
 ]
-KEYS, HEAD, INCLUSION, CONSISTENCY = re.findall(r"(?s)```text\n(.*?)```", PAGE)
+KEYS, HEAD, INCLUSION, CONSISTENCY, ATTESTATION = re.findall(r"(?s)```text\n(.*?)```", PAGE)
 KEY = parse_signing_key(KEYS.splitlines()[0])
 
 
@@ -53,6 +54,13 @@ def test_files_verify() -> None:
     assert verify_inclusion(INCLUSION.encode(), trusted).event == EVENTS[0]
     found = verify_consistency(CONSISTENCY.encode(), HEAD.encode(), trusted)
     assert (found.old.size, found.head.size) == (1, 2)
+
+
+def test_the_attestation() -> None:
+    said = open_attestation(ATTESTATION.encode(), [KEY.verify_key])
+    assert sign_attestation(said, KEY).decode() == ATTESTATION
+    assert [part.event_hash for part in said.partitions] == [e.event_hash for e in EVENTS]
+    assert contradictions(said, {event.event_hash: event for event in EVENTS}) == []
 
 
 def test_another_implementer_needs_only_the_page() -> None:
