@@ -23,7 +23,7 @@ from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.widgets import result_pane
-from bronze_tui.tui.widgets.result_pane import EMPTY, NO_DATA, ResultPane, count_rows, summary
+from bronze_tui.tui.widgets.result_pane import EMPTY, ResultPane, count_rows, no_data, summary
 from bronze_tui.tui.widgets.sql_editor import Completions, SqlEditor, vocabulary
 from bronze_tui.tui.widgets.sql_tree import SchemaTree
 
@@ -125,7 +125,7 @@ class SqlPage(Page):
         editor.move_cursor(editor.document.end)
         root = self.bronze.session.data_root
         if root is None:
-            self.pane.say(NO_DATA, middle=True)
+            self.pane.say(no_data(self.bronze.session.why_no_data), middle=True)
             return
         self.pane.say(EMPTY, middle=True)
         self.set_interval(0.1, self._show_elapsed)
@@ -217,7 +217,7 @@ class SqlPage(Page):
 
     def _ask(self, sql: str, *, explain: bool) -> None:
         if self.process is None:
-            self.pane.say(NO_DATA, middle=True)
+            self.pane.say(no_data(self.bronze.session.why_no_data), middle=True)
         elif self._since is not None:
             self.bronze.say(f"{self._doing}; esc cancels it", "warning")
         elif not sql:
