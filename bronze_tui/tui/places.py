@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bronze_tui.tui.session import Session
 
 OPEN_FOLDER = "bronze attach FOLDER opens a dataset or an audit folder by itself"
-NAME_CONFIG = "bronze attach --config FILE knows it, bronze attach FOLDER opens one by itself"
+NAME_CONFIG = "name it: bronze attach --config FILE, or bronze attach FOLDER"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,11 +113,12 @@ class AskNumber(ModalScreen[int | None]):
         super().__init__()
         self._title, self._question, self._value = title, question, value
         self._validator = Integer(least, most)
+        self._bounds = f", {least} to {most}"
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._title
-            yield Static(lines(self._question), markup=False)
+            yield Static(lines(self._question + self._bounds), markup=False)
             yield Input(str(self._value), type="integer", validators=[self._validator])
             yield Static("enter  set     esc  cancel", markup=False, classes="choice")
 
@@ -130,9 +131,9 @@ class AskNumber(ModalScreen[int | None]):
 
 
 _WAYS = """\
-d     detach: the engine goes on, 'bronze attach' comes back
-D     drain: finish and commit what is being built, then end
-stop  stop now: type the word; safe, unfinished builds are lost\
+d     detach: the engine goes on, bronze attach returns
+D     drain: commit what is being built, then end
+stop  stop now, which is safe: unfinished builds are dropped\
 """
 
 
@@ -157,7 +158,7 @@ class QuitDialog(ModalScreen[QuitChoice | None]):
         with Vertical() as box:
             box.border_title = "Leave the copy running?"
             many = "1 partition is" if self._in_flight == 1 else f"{self._in_flight} partitions are"
-            about = f"The engine is a process of its own; {many} in flight."
+            about = f"{many} in flight; the engine is its own process."
             yield Static(about, markup=False)
             yield Static(_WAYS, markup=False, classes="ways")
             yield WordInput("stop")

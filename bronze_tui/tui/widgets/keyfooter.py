@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.reactive import reactive
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
@@ -33,7 +34,7 @@ class KeyFooter(Footer):
         self._room = self.app.size.width
         keys = [key for key in super().compose() if isinstance(key, FooterKey)]
         general = [key for key in keys if key.action in GENERAL]
-        own = [key for key in keys if key.action not in GENERAL]
+        own = self._in_order([key for key in keys if key.action not in GENERAL])
         steering = [
             FooterKey(key, key, word, action).data_bind(compact=Footer.compact)
             for key, action, word in self.offers
@@ -43,6 +44,11 @@ class KeyFooter(Footer):
         yield from self._fitting(own, room)
         yield from steering
         yield from general
+
+    def _in_order(self, keys: Sequence[FooterKey]) -> list[FooterKey]:
+        """As the page lists them: a widget's own key of the same name would come first."""
+        listed = [b.action for b in self.screen.BINDINGS if isinstance(b, Binding)]
+        return sorted(keys, key=lambda k: listed.index(k.action) if k.action in listed else -1)
 
     def _fitting(self, keys: Sequence[FooterKey], room: int) -> list[FooterKey]:
         """The first of ``keys`` that take no more than ``room`` columns."""

@@ -34,7 +34,7 @@ F2 goes to the tables and saved queries, F3 back to the editor."""
 def no_data(absence: Absence) -> str:
     """What stands there in a session without a local dataset."""
     script = "in a script: bronze sql --data DIR 'select count(*) from ledgers_lcm_raw'"
-    return f"No local dataset to query\n\n{absence.why}\n\n{absence.todo};\n{script}"
+    return f"No local dataset to query\n\n{absence.why}\n\n{absence.todo}\n{script}"
 
 
 class ResultPane(Vertical):
