@@ -200,14 +200,14 @@ def test_every_page_without_colour_or_with_few(plain_terminal: Terminal, demo: P
     ):
         terminal.press(key)
         terminal.wait(words)
+        terminal.wait("DONE")
+        terminal.until(lambda: "quit" in terminal.screen().rstrip().splitlines()[-1], "the footer")
         shown = terminal.screen(colours=True)
         found = set(re.findall(r"\x1b\[[0-9;]*m", shown))
         if few:
             assert not any("8;2;" in code for code in found), (key, "no true colour", found)
         else:
             assert not any(coloured(code) for code in found), (key, found)
-        assert "DONE" in shown
-        assert "quit" in terminal.screen().rstrip().splitlines()[-1]
     terminal.press("q")
     terminal.wait("EXIT=0.")
 
