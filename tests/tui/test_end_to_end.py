@@ -196,7 +196,7 @@ def test_every_page_without_colour_or_with_few(plain_terminal: Terminal, demo: P
         ("6", "● active"),
         ("7", "FOLLOWING"),
         ("8", "PREFLIGHT"),
-        ("1", "■ 4 committed"),
+        ("1", "VERDICT"),
     ):
         terminal.press(key)
         terminal.wait(words)
