@@ -50,7 +50,7 @@ def command(
     else:
         loaded = load_config(config, sets)
         words = config_arguments(loaded.path, sets)
-        session = launch.session_of(loaded, "attach", control=control, arguments=words)
+        session = launch.session_of_run(loaded, control=control, arguments=words)
     if session.journal is None or not session.journal.exists():
         raise UsageError(
             "no run has left a journal",

@@ -22,11 +22,13 @@ from bronze_tui.domain.errors import UsageError
 def command(journal: Path, speed: float, no_mouse: bool) -> int:
     """Show the newest run of JOURNAL (a bronze.jsonl, or the state folder that holds one).
 
-    Time is the recording's: verdicts and rates are those the operator saw.
+    Time is the recording's: verdicts and rates are those the operator saw. Where the run's data and
+    audit events are on this machine, the Ledger, SQL and Audit pages show them as they are today.
     """
+    from dataclasses import replace
+
     from bronze_tui.journal.writer import JOURNAL_NAME
     from bronze_tui.tui import launch
-    from bronze_tui.tui.session import Session
 
     path = journal / JOURNAL_NAME if journal.is_dir() else journal
     if not path.is_file():
@@ -34,5 +36,5 @@ def command(journal: Path, speed: float, no_mouse: bool) -> int:
             "there is no journal", where=str(path), todo="name a bronze.jsonl or its folder"
         )
     launch.need_terminal("'bronze run --json' gives the same records to programs")
-    session = Session(kind="replay", journal=path, speed=speed, mouse=not no_mouse)
-    return launch.open_app(session).code
+    session = launch.session_of_journal(path, speed)
+    return launch.open_app(replace(session, mouse=not no_mouse)).code

@@ -42,6 +42,8 @@ class RunStarted(EngineEvent):
     config_file: str
     state_dir: str
     socket: str
+    pas_dir: str
+    """Folder of the audit events, absolute; empty when the run writes none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,12 @@ class EngineProcess:
             config_file=str(self._loaded.path or ""),
             state_dir=str(state_dir),
             socket=socket,
+            pas_dir=self._pas_dir(),
         )
+
+    def _pas_dir(self) -> str:
+        settings = self._settings
+        return str(settings.emitter_options().backup_dir) if settings.pas.enabled else ""
 
     def _say(self, event: EngineEvent) -> None:
         if self._journal is not None:

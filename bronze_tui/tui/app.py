@@ -77,7 +77,6 @@ class BronzeApp(Steered):
         """A partition file that is not the one announced, as the Audit page found."""
         self.choice: Choice | None = None
         """What was chosen on the start screen."""
-        self._alive: bool | None = None
         self._alive_checked = -1e9
         self._pages: list[str] = []
         self._last_notice = 0

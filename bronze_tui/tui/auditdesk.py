@@ -43,6 +43,8 @@ class AuditDesk:
         self.pinned: dict[str, str] = {}
         self.checked_at = 0.0
         self.cost = 0.0
+        self.waiting = False
+        """The run has announced nothing yet, so an empty folder is as it should be."""
         self.search = ""
         self.index = 0
         """Which of the folder's chains is in hand."""
@@ -63,8 +65,10 @@ class AuditDesk:
         place = f"  ({self.index % many + 1} of {many}, c for the next)" if many > 1 else ""
         return f"CHAIN {self.chain.chain_key}{place}"
 
-    def take_report(self, told: Verified, now: float) -> None:
-        """What a verification found."""
+    def take_report(self, told: Verified, now: float, *, young: bool = False) -> None:
+        """What a verification found; ``young``: a run is at work that has linked no event yet."""
+        kinds = {f.kind for f in told.report.findings} if told.report is not None else set()
+        self.waiting = young and kinds == {"no_events"}
         self.checked_at, self.cost = now, told.cost
         self.report, self.problem, self.pinned = told.report, told.problem, told.pinned
 
@@ -82,7 +86,7 @@ class AuditDesk:
 
     def take_rows(self) -> None:
         """Rows of the chain in hand; what belongs to no chain comes last."""
-        if self.report is None:
+        if self.report is None or self.waiting:
             self.rows = []
         else:
             self.rows = rows_of(self.chain or _NO_CHAIN, self.report.findings)

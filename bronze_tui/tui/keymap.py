@@ -37,6 +37,8 @@ GLOBAL: list[BindingType] = [
         for p in PAGES
     ),
     Binding("question_mark", "show_keys", "help", key_display="?", id="help"),
+    Binding("f1", "show_keys", "help", key_display="F1", id="help.typing",
+            tooltip="also while a text is typed"),
     Binding("ctrl+p,colon", "command_palette", "all", key_display="^p", id="palette"),
     Binding("minus", "jump_back", "back", show=False, key_display="-", id="back.jump"),
     Binding("space", "freeze", "freeze", show=False, id="freeze", tooltip="hold the view still"),
@@ -51,4 +53,6 @@ GLOBAL: list[BindingType] = [
     Binding("f12", "save_screenshot", "screenshot", show=False, id="screenshot"),
     Binding("ctrl+z", "suspend_process", "suspend", show=False, id="suspend"),
     Binding("q", "ask_quit", "quit", id="quit"),
+    Binding("f10", "ask_quit", "quit", key_display="F10", id="quit.typing",
+            tooltip="also while a text is typed"),
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from bronze_tui.domain.errors import BronzeError, Exit, UsageError
 from bronze_tui.journal.newest import newest_records
 from bronze_tui.journal.wire import engine_info
 from bronze_tui.journal.writer import JOURNAL_NAME
+from bronze_tui.tui import places
 from bronze_tui.tui.enginestart import (
     Started,
     exit_code,
@@ -108,7 +109,36 @@ def session_of(
         data_root=Path(unquote(url.path)) if url.scheme == "file" else None,
         prefix=settings.storage.prefix,
         pas_dir=Path(settings.pas.backup_dir).absolute() if settings.pas.enabled else None,
+        no_data=None if url.scheme == "file" else places.remote(settings.store_options().url),
+        no_pas=None if settings.pas.enabled else places.PAS_OFF,
     )
+
+
+def session_of_run(loaded: Loaded, *, control: bool, arguments: Sequence[str]) -> Session:
+    """The session of a configuration whose run is there already.
+
+    Raises:
+        UsageError: the journal cannot be read.
+    """
+    session = session_of(loaded, "attach", control=control, arguments=arguments)
+    if session.journal is None or not session.journal.exists():
+        return session
+    return places.with_recorded(session, _started(session.journal), here=True)
+
+
+def session_of_journal(journal: Path, speed: float) -> Session:
+    """A recording, with the data and the audit events of its run where they are on this machine.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    session = Session(kind="replay", journal=journal, speed=speed)
+    return places.with_recorded(session, _started(journal), here=False)
+
+
+def _started(journal: Path) -> Mapping[str, Any]:
+    """What the newest run said when it began; empty when it did not come so far."""
+    return next((r for r in newest_records(journal) if r.get("kind") == "run_started"), {})
 
 
 def session_of_state(state_dir: Path, *, control: bool) -> Session:
@@ -118,7 +148,10 @@ def session_of_state(state_dir: Path, *, control: bool) -> Session:
         UsageError: no run ever left a journal there.
     """
     journal = _journal(state_dir)
-    started = next((r for r in newest_records(journal) if r.get("kind") == "run_started"), {})
+    started = _started(journal)
+    session = Session(
+        kind="attach", journal=journal, state_dir=state_dir.absolute(), control=control
+    )
     file = Path(str(started.get("config_file") or ""))
     if file.is_file():
         from bronze_tui.config.load import load
@@ -129,19 +162,13 @@ def session_of_state(state_dir: Path, *, control: bool) -> Session:
             pass
         else:
             if loaded.settings.state_dir() == state_dir.absolute():
-                return session_of(loaded, "attach", control=control, arguments=_again(loaded))
-    url = urlsplit(str(started.get("store") or ""))
-    root = Path(unquote(url.path)) if url.scheme == "file" else None
-    # The address names the dataset: network, era and version are its last three folders.
-    data_root = root.parent.parent.parent if root is not None and len(root.parts) > 4 else None
-    return Session(
-        kind="attach",
-        journal=journal,
-        state_dir=state_dir.absolute(),
-        control=control,
-        data_root=data_root,
-        prefix="",
-    )
+                session = session_of(loaded, "attach", control=control, arguments=_again(loaded))
+    return places.with_recorded(session, started, here=_is_home(started, state_dir))
+
+
+def _is_home(started: Mapping[str, Any], state_dir: Path) -> bool:
+    """Whether the state folder lies where the run had it: it was not copied from elsewhere."""
+    return str(started.get("state_dir")) == str(state_dir.absolute())
 
 
 def _again(loaded: Loaded) -> list[str] | None:
@@ -198,6 +225,10 @@ def inspect_session(folder: Path) -> Session:
         data_root=found.data_root,
         prefix="",
         pas_dir=found.pas_dir,
+        no_pas=places.Absence(
+            f"No audit folder lies near {found.data_root}.",
+            "bronze attach FOLDER with the audit folder opens it",
+        ),
         first_page="sql",
     )
 
@@ -235,7 +266,16 @@ def verify_session(folder: Path) -> Session:
             break
         except UsageError:
             continue
-    return Session(kind="inspect", pas_dir=pas, data_root=root, prefix="", first_page="audit")
+    return Session(
+        kind="inspect",
+        pas_dir=pas,
+        data_root=root,
+        prefix="",
+        no_data=places.Absence(
+            f"No dataset lies beside {pas}.", "bronze attach FOLDER with the data's folder opens it"
+        ),
+        first_page="audit",
+    )
 
 
 def _journal(state_dir: Path) -> Path:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bronze_tui.tui.places import NAME_CONFIG, Absence
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -37,6 +39,12 @@ class Session:
     """Folder of the local store; None on a remote one."""
     prefix: str = "bronze/"
     pas_dir: Path | None = None
+    no_data: Absence | None = None
+    """Why ``data_root`` is None, where more is known than that."""
+    no_pas: Absence | None = None
+    """Why ``pas_dir`` is None, likewise."""
+    overridden: bool = False
+    """The run was started with other places than ``loaded`` has."""
     first_page: str = "dashboard"
     after: float = 0.0
     """Unix seconds; older journal records are of earlier runs."""
@@ -47,3 +55,13 @@ class Session:
     def live(self) -> bool:
         """Whether time goes on outside: false for recordings and plain folders."""
         return self.kind in ("run", "attach")
+
+    @property
+    def why_no_data(self) -> Absence:
+        """What a page says that needs the data and has none."""
+        return self.no_data or Absence("No dataset is known here.", NAME_CONFIG)
+
+    @property
+    def why_no_pas(self) -> Absence:
+        """What a page says that needs the audit events and has none."""
+        return self.no_pas or Absence("No audit folder is known here.", NAME_CONFIG)

@@ -41,6 +41,12 @@ class Steered(App[int]):
         self.view = RunView()
         self.controls = Controls(session)
         self._starting = False
+        self._alive: bool | None = None
+
+    @property
+    def engine_is_gone(self) -> bool:
+        """Whether the engine's process is known to have ended."""
+        return self._alive is False
 
     def say(self, text: str, severity: Any = "information") -> None:
         """A toast; the text is literal."""
@@ -82,6 +88,18 @@ class Steered(App[int]):
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if binding.action in CONTROL_ACTIONS:
                 self.say("this view is read-only; attach with --control", "warning")
+
+    def offers(self) -> tuple[tuple[str, str, str], ...]:
+        """Key, action and word of what fits the run's state now; nothing to who may only look."""
+        if not self.controls.allowed:
+            return ()
+        if self.ended or self.engine_is_gone:
+            return (("R", "run_again", "run again"),) if self.may_run_again else ()
+        state = self.view.engine_state
+        if state in ("draining", "stopping"):
+            return (("X", "stop_now", "stop now"),)
+        pause = "resume" if state == "paused" else "pause"
+        return (("P", "pause", pause), ("D", "drain", "drain"))
 
     def action_pause(self) -> None:
         paused = self.view.engine_state == "paused"

@@ -104,6 +104,7 @@ class Tape:
                 config_file="/etc/bronze/pubnet.yaml",
                 state_dir="/srv/bronze/state",
                 socket="/srv/bronze/state/engine.sock",
+                pas_dir="/srv/bronze/pas-backup",
             )
         )
         covered = [f"2-{done * self.size - 1}"] if done else []

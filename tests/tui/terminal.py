@@ -32,6 +32,7 @@ class Terminal:
         self._env = clean | {"COLORTERM": "truecolor", "PS1": "$ ", "LC_ALL": "C.UTF-8"}
         self._env |= env or {}
         size = ["-x", str(width), "-y", str(height)]
+        self.environment = self._env
         self.tmux("-f", "/dev/null", "new-session", "-d", *size, "-c", str(folder), "sh")
         self.until(lambda: bool(self.screen().strip()), "a shell")
 

@@ -389,3 +389,58 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     heavy = {"duckdb", "numba", "numpy", "obstore", "pyarrow", "sqlalchemy", "stellar_sdk"}
     assert loaded & heavy == set()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_footer_of_each_page_has_its_keys_help_and_quit(canned: Canned, width: int) -> None:
+    matter = {
+        "dashboard": "⏎ why t window u unit",
+        "partitions": "/ filter S sort g go to v verify",
+        "ledger": "g go to n next N previous x hex",
+        "sql": "F5 run",
+        "audit": "b next break f5 verify F files",
+        "plugins": "t traceback H by hook x do without",
+        "logs": "f follow l level s source p partition",
+        "config": "c preflight d only changed",
+    }
+    general = "? help ^p all q quit"
+    typing = "F1 help ^p all F10 quit"
+    app = canned(journals.done(), kind="attach", control=True, arguments=(), pas_dir=Path("/no"))
+
+    def footer() -> str:
+        return " ".join(text_of(app).split("\n")[-1].split())
+
+    async def go() -> None:
+        async with app.run_test(size=(width, 24)) as pilot:
+            await until(pilot, lambda: "R run again ? help" in footer())
+            for page in PAGES:
+                app.go(page.name)
+                end = typing if page.name == "sql" else general
+                await until(
+                    pilot,
+                    lambda p=page, e=end: matter[p.name] in footer() and footer().endswith(e),  # type: ignore[misc]
+                )
+
+    run(go())
+
+
+def test_the_footer_offers_what_fits_the_state_of_the_run(
+    canned: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = canned(journals.running(), kind="attach", control=True, arguments=())
+    control(app, monkeypatch)
+    alive = [True]
+    monkeypatch.setattr(app.controls, "engine_alive", lambda: alive[0])
+
+    async def go() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "P pause D drain ? help" in text_of(app))
+            app.view.engine_state = "paused"
+            await until(pilot, lambda: "P resume D drain ? help" in text_of(app))
+            app.view.engine_state = "draining"
+            await until(pilot, lambda: "X stop now ? help" in text_of(app))
+            alive[0] = False
+            app._alive_checked = -1e9
+            await until(pilot, lambda: "R run again ? help" in text_of(app))
+
+    run(go())

@@ -23,7 +23,7 @@ from bronze_tui.testing.emitter_contract import make_chain
 from bronze_tui.tui.app import BronzeApp
 from bronze_tui.tui.chainrows import NEXT
 from bronze_tui.tui.pins import PINS_FILE, read_pins
-from bronze_tui.tui.screens import audit as page_module
+from bronze_tui.tui.screens import chain_page as page_module
 from bronze_tui.tui.screens.audit import AuditPage
 from bronze_tui.tui.session import Session
 from bronze_tui.tui.widgets.askline import AskLine
@@ -350,7 +350,7 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(folder: Folder) -> None:
 def test_a_remote_store_is_not_read(folder: Folder) -> None:
     async def step(pilot: Pilot[Any]) -> None:
         await pilot.press("F")
-        await until(pilot, lambda: "not on this machine" in text_of(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "no files to read" in text_of(pilot.app))  # type: ignore[arg-type]
 
     play(folder.app(data_root=None), step)
 
@@ -544,7 +544,11 @@ def test_without_events(tmp_path: Path, kind: str) -> None:
     )
 
     async def step(pilot: Pilot[Any]) -> None:
-        words = {"none": "no audit folder", "empty": "no_events", "gone": "cannot be read"}
+        words = {
+            "none": "No audit folder is known here",
+            "empty": "no_events",
+            "gone": "cannot be read",
+        }
         assert words[kind] in text_of(app)
         for key in ("b", "n", "p", "h", "w", "F", "c", "y", "Y", "enter", "escape"):
             await pilot.press(key)

@@ -170,3 +170,49 @@ def test_bare_bronze_asks_and_opens_the_demo(terminal: Terminal, tmp_path: Path)
     terminal.press("q")
     terminal.wait("EXIT=0.")
     assert verify_folder(resolve(tmp_path / "demo")).ok
+
+
+@pytest.fixture(params=[{"NO_COLOR": "1"}, {"TERM": "xterm", "COLORTERM": ""}], ids=str)
+def plain_terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    made = Terminal(tmp_path, 80, 24, env=request.param)
+    yield made
+    made.close()
+
+
+def test_every_page_without_colour_or_with_few(plain_terminal: Terminal, demo: Path) -> None:
+    terminal = plain_terminal
+    few = terminal.environment.get("TERM") == "xterm"
+    if few:
+        terminal.run("export TERM=xterm; unset COLORTERM")
+    else:
+        terminal.run("export NO_COLOR=1")
+    terminal.run(f"clear; {BRONZE} attach --state-dir d/state")
+    terminal.wait("DONE")
+    for key, words in (
+        ("2", "■ committed"),
+        ("3", "header"),
+        ("4", "F5 run"),
+        ("5", "WHOLE"),
+        ("6", "● active"),
+        ("7", "FOLLOWING"),
+        ("8", "PREFLIGHT"),
+        ("1", "VERDICT"),
+    ):
+        terminal.press(key)
+        terminal.wait(words)
+        terminal.wait("DONE")
+        terminal.until(lambda: "quit" in terminal.screen().rstrip().splitlines()[-1], "the footer")
+        shown = terminal.screen(colours=True)
+        found = set(re.findall(r"\x1b\[[0-9;]*m", shown))
+        if few:
+            assert not any("8;2;" in code for code in found), (key, "no true colour", found)
+        else:
+            assert not any(coloured(code) for code in found), (key, found)
+    terminal.press("q")
+    terminal.wait("EXIT=0.")
+
+
+def coloured(code: str) -> bool:
+    """Whether a sequence sets a colour that is none of grey: NO_COLOR leaves shades of grey."""
+    rgb = re.findall(r"[34]8;2;(\d+);(\d+);(\d+)", code)
+    return any(len(set(one)) > 1 for one in rgb) or bool(re.search(r"[\[;][349][1-6][m;]", code))

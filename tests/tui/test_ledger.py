@@ -33,7 +33,8 @@ from textual.pilot import Pilot
 from bronze_tui.domain.errors import UsageError
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.tui.app import BronzeApp
-from bronze_tui.tui.screens.ledger import LedgerPage, _no_folder
+from bronze_tui.tui.places import remote
+from bronze_tui.tui.screens.ledger import LedgerPage
 from bronze_tui.tui.widgets import ledger_facts
 from bronze_tui.tui.widgets.askline import AskLine
 from bronze_tui.tui.widgets.ledger_facts import Goto, parse_goto
@@ -488,19 +489,13 @@ def test_without_a_folder_it_says_why_and_every_key_is_harmless(
     reading: Site,  # noqa: F811
 ) -> None:
     async def step(pilot: Pilot[Any]) -> None:
-        assert "The store is not a folder of this machine" in text_of(pilot.app)
+        assert "The store is s3://lake/bronze" in text_of(pilot.app)
         for key in ["g", "n", "N", "x", "v", "c", "y", "Y", "d", "r"]:
             await pilot.press(key)
         await calm(pilot)
-        assert "The store is not a folder of this machine" in text_of(pilot.app)
+        assert "The store is s3://lake/bronze" in text_of(pilot.app)
 
-    see(reading, step, data_root=None)
-
-
-def test_each_reason_for_emptiness_is_its_own() -> None:
-    assert "A recording holds events" in _no_folder("replay", False)[1]
-    assert "No configuration" in _no_folder("inspect", False)[1]
-    assert "not a folder of this machine" in _no_folder("attach", True)[1]
+    see(reading, step, data_root=None, no_data=remote("s3://lake/bronze"))
 
 
 def test_nothing_committed_yet_then_something(copied: Site, tmp_path: Path) -> None:  # noqa: F811

@@ -431,7 +431,7 @@ def test_r_sees_what_was_committed_since(site: Site, tmp_path: Path) -> None:
 
 def test_a_session_without_a_dataset_says_what_to_do() -> None:
     async def step(pilot: Pilot[Any], page: SqlPage) -> None:
-        assert "no local dataset" in said(page)
+        assert "No local dataset" in said(page)
         await pilot.press("f5")
         await idle(pilot)
         assert "bronze sql --data" in said(page)

@@ -1,42 +1,36 @@
 """Audit: the chain as a walkable list, verified at open and as it grows, its first break first.
 
-Verification and the reading of files are thread workers; the page itself only draws what they
-found.
+The page draws what the workers of ``ChainPage`` found.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from bronze_tui.audit.canonical import file_bytes
-from bronze_tui.audit.filecheck import FileResult, Progress, check_files
-from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.journal import run_figures
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
-from bronze_tui.tui.auditdesk import AuditDesk, holes_of
+from bronze_tui.tui.auditdesk import AuditDesk
 from bronze_tui.tui.auditnews import FilesRead, Verified
 from bronze_tui.tui.chainrows import ChainRow, matches
 from bronze_tui.tui.chainwatch import SECOND_LOOK
 from bronze_tui.tui.eventdetail import detail
-from bronze_tui.tui.keeping import own_folder
-from bronze_tui.tui.pins import read_pins
 from bronze_tui.tui.plain import plain
-from bronze_tui.tui.screens.base import Page
+from bronze_tui.tui.screens.chain_page import ChainPage
 from bronze_tui.tui.widgets.askline import AskLine
-from bronze_tui.tui.widgets.auditband import band, bar, cells, columns
+from bronze_tui.tui.widgets.auditband import band, bar, cells, columns, nothing
+from bronze_tui.tui.widgets.figures import put
 from bronze_tui.tui.widgets.linelist import Cell, LineList
 
 GROWN_EVERY = 3.0
@@ -48,7 +42,12 @@ def _bind(key: str, action: str, name: str, id: str, tooltip: str, **more: Any) 
     return Binding(key, action, name, id=f"audit.{id}", tooltip=tooltip, **more)
 
 
-class AuditPage(Page):
+_ACTIONS = frozenset(
+    {"next_break", "verify", "files", "report", "pin", "find", "step", "chain", "copy", "copy_json"}
+)
+
+
+class AuditPage(ChainPage):
     """Walk and verify the PAS chain."""
 
     PAGE = "audit"
@@ -69,6 +68,7 @@ class AuditPage(Page):
     ]
 
     DEFAULT_CSS = """
+    AuditPage.-nowhere #chain { display: none; }
     AuditPage #chain { height: 4; }
     AuditPage #chain > Static { height: 1; }
     AuditPage #middle { height: 1fr; }
@@ -78,7 +78,8 @@ class AuditPage(Page):
     AuditPage #detail { width: 2fr; min-width: 42; scrollbar-size-vertical: 1; }
     AuditPage #detail > Static { height: auto; }
     AuditPage #empty {
-        display: none; height: 1fr; content-align: center middle; color: $text-muted;
+        display: none; height: 1fr; content-align: center middle; text-align: center;
+        padding: 0 4;
     }
     AuditPage.-empty #empty { display: block; }
     AuditPage.-empty #middle { display: none; }
@@ -93,7 +94,6 @@ class AuditPage(Page):
         self.desk = AuditDesk()
         self._verifying = False
         self._reading = False
-        self._stop = threading.Event()
         self._events_seen = -1
         self._wanted = ""
         self._drawn: tuple[Text, Text] | None = None
@@ -121,10 +121,7 @@ class AuditPage(Page):
 
     def on_mount(self) -> None:
         self._draw_empty()
-        self.action_verify()
-
-    def on_unmount(self) -> None:
-        self._stop.set()
+        self._verify_now(run_figures.events(self.bronze.view))
 
     # Verifying.
 
@@ -140,38 +137,29 @@ class AuditPage(Page):
         if not self._verifying:
             self._verify_now(run_figures.events(self.bronze.view))
 
+    def _has_no_folder(self) -> bool:
+        return self.bronze.session.pas_dir is None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a folder no key of this page can do anything, so none is offered."""
+        if action in _ACTIONS and self._has_no_folder():
+            return False
+        return super().check_action(action, parameters)
+
     def _verify_now(self, events: int) -> None:
         self._events_seen = events
         folder = self.bronze.session.pas_dir
         if folder is None:
-            self.desk.problem = "no audit folder: pas.enabled is off, or no configuration is known"
-            self._draw_empty()
             return
         self._verifying = True
-        self._verify(folder)
-
-    @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
-    def _verify(self, folder: Path) -> None:
-        from bronze_tui.audit.folder import verify_folder
-
-        begin = time.perf_counter()
-        session = self.bronze.session
-        pinned = read_pins(own_folder(session))
-        report, problem = None, ""
-        try:
-            holes = holes_of(session.data_root, session.prefix)
-            report = verify_folder(folder, pins=pinned, holes=holes)
-        except BronzeError as error:
-            problem = str(error)
-        except OSError as error:
-            problem = f"{folder}: {error.strerror or error}"
-        self.post_message(Verified(report, problem, pinned, time.perf_counter() - begin))
+        self.verify(folder)
 
     @on(Verified)
     def _verified(self, message: Verified) -> None:
         self._verifying = False
         current, desk = self._row(), self.desk
-        desk.take_report(message, self.bronze.clock())
+        young = self.bronze.session.live and not run_figures.events(self.bronze.view)
+        desk.take_report(message, self.bronze.clock(), young=young)
         self._take_rows()
         self._draw_empty()
         kept = desk.row_of(current.ledgers) if current is not None else None
@@ -188,7 +176,8 @@ class AuditPage(Page):
 
     def _tell_app(self) -> None:
         desk = self.desk
-        if desk.report is None:
+        if desk.report is None or self.bronze.session.kind == "replay":
+            # What the folder is today is no verdict on a recorded run.
             return
         self.bronze.damaged_file = desk.damaged_file()
         if not self.bronze.chain_watch.belief.take(desk.broken()):
@@ -203,19 +192,12 @@ class AuditPage(Page):
         if self._reading or self.desk.report is None:
             return
         if session.data_root is None:
-            self.bronze.say("the store is not on this machine: its files are not read", "warning")
+            self.bronze.say(f"no files to read. {session.why_no_data.why}", "warning")
             return
         self._reading = True
-        self._stop.clear()
+        self.stop_reading.clear()
         self.desk.files = {}
-        self._read_files(self.desk.events(), session.data_root / session.prefix)
-
-    @work(thread=True, exclusive=True, group="files", exit_on_error=False)
-    def _read_files(self, events: list[AuditEvent], root: Path) -> None:
-        def tell(fresh: list[FileResult], progress: Progress) -> None:
-            self.post_message(FilesRead(fresh, progress))
-
-        check_files(events, root, stop=self._stop.is_set, tell=tell)
+        self.read_files(self.desk.events(), session.data_root / session.prefix)
 
     @on(FilesRead)
     def _files_read(self, message: FilesRead) -> None:
@@ -233,7 +215,7 @@ class AuditPage(Page):
     def action_leave(self) -> None:
         """Stop reading files; what was read stays. Else the search goes."""
         if self._reading:
-            self._stop.set()
+            self.stop_reading.set()
         else:
             self._search("")
 
@@ -381,6 +363,7 @@ class AuditPage(Page):
         self._draw_columns()
         desk = self.desk
         first = band(desk.chain, desk.report, desk.pinned, self.app.theme_variables)
+        first = Text("NO EVENTS YET", "bold") if desk.waiting else first
         progress = desk.progress if self._reading or desk.files else None
         checked = (desk.checked_at, desk.cost, self._verifying)
         room, wrong = self.query_one("#bar").size.width, (desk.wrong, self.app.theme_variables)
@@ -393,8 +376,12 @@ class AuditPage(Page):
 
     def _draw_empty(self) -> None:
         self.set_class(not self.desk.rows, "-empty")
-        text = "verifying the chain ..." if self.desk.report is None else "no event yet"
-        self.query_one("#empty", Static).update(plain(self.desk.problem or text))
+        self.set_class(self._has_no_folder(), "-nowhere")
+        if not self.desk.rows:
+            absence = self.bronze.session.why_no_pas if self._has_no_folder() else None
+            done = self.desk.report is not None
+            shown = nothing(absence, self.desk.problem, verified=done)
+            put(self.query_one("#empty", Static), shown, wraps=True)
 
     def _draw_detail(self) -> None:
         row = self._row()

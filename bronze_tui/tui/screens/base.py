@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
+from bronze_tui.tui.widgets.keyfooter import KeyFooter
 from bronze_tui.tui.widgets.status import StatusLine, Tabs
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Page(Screen[None]):
     Page > #page { height: 1fr; }
     Page.-tiny > #page, Page.-flat > #page { display: none; }
     Page.-tiny > #too-small, Page.-flat > #too-small { display: block; }
-    Page.-tiny Footer, Page.-flat Footer { display: none; }
+    Page.-tiny KeyFooter, Page.-flat KeyFooter { display: none; }
     """
 
     _had_focus: Widget | None = None
@@ -60,11 +61,11 @@ class Page(Screen[None]):
         yield Static(id="too-small", markup=False)
         with Container(id="page"):
             yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def on_resize(self) -> None:
         """Where it is narrow the keys stand closer, so that help and quit are there too."""
-        self.query_one(Footer).compact = self.size.width < NARROW
+        self.query_one(KeyFooter).compact = self.size.width < NARROW
         self._was_small = self._was_small or self._too_small()
 
     def _too_small(self) -> bool:
@@ -85,6 +86,8 @@ class Page(Screen[None]):
             # A page that has just been opened may be asked before its widgets are there.
             return
         self.query_one(StatusLine).show(view, verdict, notes)
+        if self.PAGE == "dashboard":
+            self.query_one(KeyFooter).offers = self.bronze.offers()
         if self._too_small():
             text = f"{verdict.word}\n{verdict.evidence}\nneeds {LEAST_WIDTH}x{LEAST_HEIGHT},"
             text += f" is {self.size.width}x{self.size.height}"

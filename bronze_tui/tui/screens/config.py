@@ -25,6 +25,8 @@ from bronze_tui.domain.errors import BronzeError
 from bronze_tui.inspect.client import InspectClient
 from bronze_tui.inspect.dataset import find_datasets
 from bronze_tui.inspect.setup import Setup
+from bronze_tui.journal.run_view import RunView
+from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.widgets import config_facts
 from bronze_tui.tui.widgets.askline import AskLine
@@ -123,14 +125,7 @@ class ConfigPage(Page):
         title(self.query_one("#detail"), "DETAIL")
         if self._loaded is None:
             self.add_class("-nothing")
-            rows = [
-                line(("No configuration here", "strong")),
-                line(""),
-                line("This view was opened on a journal or a folder, not on a configuration."),
-                line(""),
-                line(("bronze attach --config FILE shows one", "muted")),
-            ]
-            put(self.query_one("#nothing", Static), stack(rows))
+            self._draw_nothing(self.bronze.view)
             return
         self._entries = {entry.key: entry for entry in config_facts.entries(self._loaded)}
         self._draw()
@@ -142,6 +137,15 @@ class ConfigPage(Page):
             self._client.close()
 
     # Drawing.
+
+    def show(self, view: RunView, verdict: Verdict, now: float) -> None:  # noqa: ARG002
+        """Only what a journal adds: the values stand as they were when the app began."""
+        if self._loaded is None:
+            self._draw_nothing(view)
+
+    def _draw_nothing(self, view: RunView) -> None:
+        named = str(view.started.get("config_file") or "")
+        put(self.query_one("#nothing", Static), config_facts.nothing(named))
 
     def _cells(self, key: str) -> Sequence[Cell]:
         entry = self._entries.get(key)
@@ -183,7 +187,9 @@ class ConfigPage(Page):
         word = "running ..." if self._checking else "c runs it again" if self._checks else ""
         title(panel, config_facts.preflight_title(self._checks), word)
         warnings = self._loaded.warnings if self._loaded is not None else ()
-        rows = [line(("[--] ", "worry"), " ", part(warning)) for warning in warnings]
+        session = self.bronze.session
+        notes = [*warnings, config_facts.other_places(session)] if session.overridden else warnings
+        rows = [line(("[--] ", "worry"), " ", part(note)) for note in notes]
         if self._checks:
             rows.append(config_facts.finding_lines(self._checks))
         elif not self._checking:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.validation import Integer
 from textual.widgets import Input, Static
@@ -25,6 +26,7 @@ _CSS = """
 %s Static { width: 1fr; height: auto; }
 %s .choice { margin-top: 1; color: $text-muted; }
 %s Input { margin-top: 1; }
+%s .ways { margin-top: 1; }
 """
 
 
@@ -51,6 +53,30 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(answer)
 
 
+class WordInput(Input):
+    """Takes one word for what cannot be taken back; ``Typed`` when it is entered."""
+
+    class Typed(Message):
+        """The word was entered."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(placeholder=f"type {word}, then enter", select_on_focus=False)
+        self._word = word
+
+    def begin(self) -> None:
+        """Take the keys, the first letter typed already."""
+        self.value = self._word[0]
+        self.focus()
+        self.cursor_position = 1
+
+    async def action_submit(self) -> None:
+        if self.value.strip().lower() == self._word:
+            self.post_message(self.Typed())
+        else:
+            self.placeholder = f"that was not the word: type {self._word}, then enter"
+            self.value = ""
+
+
 class TypeWord(ModalScreen[bool]):
     """Yes by a typed word, for what cannot be taken back."""
 
@@ -67,12 +93,11 @@ class TypeWord(ModalScreen[bool]):
         with Vertical() as box:
             box.border_title = self._title
             yield Static(lines(self._question), markup=False)
-            yield Input(placeholder=f"type {self._word}, then enter")
+            yield WordInput(self._word)
             yield Static("esc  cancel", markup=False, classes="choice")
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.value.strip().lower() == self._word:
-            self.dismiss(True)
+    def on_word_input_typed(self) -> None:
+        self.dismiss(True)
 
     def action_cancel(self) -> None:
         self.dismiss(False)
@@ -88,11 +113,12 @@ class AskNumber(ModalScreen[int | None]):
         super().__init__()
         self._title, self._question, self._value = title, question, value
         self._validator = Integer(least, most)
+        self._bounds = f", {least} to {most}"
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._title
-            yield Static(lines(self._question), markup=False)
+            yield Static(lines(self._question + self._bounds), markup=False)
             yield Input(str(self._value), type="integer", validators=[self._validator])
             yield Static("enter  set     esc  cancel", markup=False, classes="choice")
 
@@ -102,6 +128,13 @@ class AskNumber(ModalScreen[int | None]):
 
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+
+_WAYS = """\
+d     detach: the engine goes on, bronze attach returns
+D     drain: commit what is being built, then end
+stop  stop now, which is safe: unfinished builds are dropped\
+"""
 
 
 class QuitDialog(ModalScreen[QuitChoice | None]):
@@ -124,32 +157,19 @@ class QuitDialog(ModalScreen[QuitChoice | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = "Leave the copy running?"
-            yield Static(
-                f"The engine is a process of its own; {self._in_flight} partitions are in flight.",
-                markup=False,
-            )
-            yield Static(
-                "d    detach: the engine goes on, 'bronze attach' comes back", markup=False
-            )
-            yield Static(
-                "D    drain: finish and commit what is being built, then end", markup=False
-            )
-            yield Static(
-                "stop now: type the word stop (safe; unfinished builds are dropped)", markup=False
-            )
-            yield Input(placeholder="stop, then enter", id="word", select_on_focus=False)
+            many = "1 partition is" if self._in_flight == 1 else f"{self._in_flight} partitions are"
+            about = f"{many} in flight; the engine is its own process."
+            yield Static(about, markup=False)
+            yield Static(_WAYS, markup=False, classes="ways")
+            yield WordInput("stop")
             yield Static("esc  stay", markup=False, classes="choice")
 
     def action_begin_word(self) -> None:
         """The first letter of ``stop`` opens the input, so that the word can simply be typed."""
-        box = self.query_one(Input)
-        box.value = "s"
-        box.focus()
-        box.cursor_position = 1
+        self.query_one(WordInput).begin()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.value.strip().lower() == "stop":
-            self.dismiss("stop")
+    def on_word_input_typed(self) -> None:
+        self.dismiss("stop")
 
     def action_choose(self, choice: str) -> None:
         self.dismiss(choice or None)  # type: ignore[arg-type]

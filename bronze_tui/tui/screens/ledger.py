@@ -111,7 +111,8 @@ class LedgerPage(Page):
         title(self.query_one(LedgerRows), "LEDGERS")
         session = self.bronze.session
         if session.data_root is None:
-            self._say_nothing(*_no_folder(session.kind, session.loaded is not None))
+            absence = session.why_no_data
+            self._say_nothing("No folder to read ledgers from", absence.why, absence.todo)
             return
         setup = Setup.of(session.loaded, session.data_root, session.prefix)
         self._client = InspectClient(setup)
@@ -386,14 +387,3 @@ class LedgerPage(Page):
     def action_reload(self) -> None:
         if self._client is not None:
             self._load()
-
-
-def _no_folder(kind: str, configured: bool) -> tuple[str, str, str]:
-    """Why there is nothing to read here."""
-    what = "No folder to read ledgers from"
-    if kind == "replay":
-        return what, "A recording holds events, not data.", "bronze inspect FOLDER opens a dataset"
-    if configured:
-        why = "The store is not a folder of this machine; this page reads local files only."
-        return what, why, "copy partitions here and open them with bronze inspect FOLDER"
-    return what, "No configuration and no dataset folder was given.", "start with --config FILE"

@@ -13,24 +13,24 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Static
 
-from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.journal.run_view import RunView
 from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.dataset import Check, Papers
-from bronze_tui.tui.screens.dataset_page import DatasetPage, Hashed, Listed, Read
+from bronze_tui.tui.screens.dataset_page import Hashed, Listed, Read
+from bronze_tui.tui.screens.finding import FindingPage
 from bronze_tui.tui.widgets.coverage import CoverageMap, legend, tally
 from bronze_tui.tui.widgets.digest import Digester
 from bronze_tui.tui.widgets.figures import count, line, put, title
 from bronze_tui.tui.widgets.partition_detail import Knowledge, detail, requeue
 from bronze_tui.tui.widgets.partition_rows import PartitionRow, as_csv, as_json, as_text
-from bronze_tui.tui.widgets.partition_table import Listing, PartitionTable
+from bronze_tui.tui.widgets.partition_table import PartitionTable
 from bronze_tui.tui.widgets.rows import RowTable
 
 _MANY = 1_000
 """Rows from which on changes are sorted in once a second instead of at each refresh."""
 
 
-class PartitionsPage(DatasetPage):
+class PartitionsPage(FindingPage):
     """Coverage, table, detail."""
 
     PAGE = "partitions"
@@ -83,13 +83,10 @@ class PartitionsPage(DatasetPage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._listing = Listing()
         self._digester = Digester()
         self._run_id: str | None = None
-        self._everything = True
         self._nothing_on_disk = False
         self._ticks = 0
-        self._wanted: str | None = None
         self._papers: tuple[str, Papers] | None = None
         self._checks: dict[str, Check | float] = {}
 
@@ -109,8 +106,13 @@ class PartitionsPage(DatasetPage):
     def on_screen_resume(self) -> None:
         """Somebody else may have taken the changes meanwhile: look at everything once."""
         self._everything = True
-        if self.bronze.session.data_root is not None:
+        if self._lists_disk():
             self.list_disk(tuple(self.bronze.view.chains))
+
+    def _lists_disk(self) -> bool:
+        """A recording has the partitions of its own time: what came later is none of them."""
+        session = self.bronze.session
+        return session.data_root is not None and session.kind != "replay"
 
     def show(self, view: RunView, verdict: Verdict, now: float) -> None:  # noqa: ARG002
         self._gather(view)
@@ -131,7 +133,7 @@ class PartitionsPage(DatasetPage):
             self._run_id, self._everything = view.run_id, True
         changed = view.take_changed()
         self._listing.take_run(view, list(view.partitions) if self._everything else changed)
-        if self.bronze.session.data_root is None or self._nothing_on_disk:
+        if not self._lists_disk() or self._nothing_on_disk:
             self._listing.take_coverage(view)
 
     def _draw_table(self, table: PartitionTable, view: RunView, *, reordered: bool) -> None:
@@ -224,14 +226,6 @@ class PartitionsPage(DatasetPage):
         event.stop()
         self.action_ledger()
 
-    def open_row(self, key: str) -> None:
-        """Move the cursor to a partition, as soon as it is listed."""
-        if self._listing.filter:
-            self._set_filter("")
-        self._wanted = key
-        self._everything = True
-        self.bronze.tick()
-
     def _with_row(self, do: Callable[[PartitionRow], None]) -> None:
         row = self._listing.rows.get(self.query_one(PartitionTable).key or "")
         if row is None:
@@ -270,9 +264,8 @@ class PartitionsPage(DatasetPage):
         def begin(row: PartitionRow) -> None:
             place = self.place_of(row.chain_key)
             if place is None:
-                self.bronze.say(
-                    "the store is not a folder of this machine: use 'bronze verify'", "warning"
-                )
+                why = self.bronze.session.why_no_data.why
+                self.bronze.say(f"no files to verify. {why}", "warning")
             elif row.state != "committed":
                 self.bronze.say("only committed partitions have files to verify", "warning")
             else:
@@ -312,77 +305,6 @@ class PartitionsPage(DatasetPage):
     def action_detail(self) -> None:
         self.toggle_class("-only-detail")
 
-    def on_mount(self) -> None:
-        """Sorted and filtered as the person left it; a filter stands in sight."""
-        kept = self.bronze.keeper.kept
-        if self.bronze.session.kind == "replay":
-            return
-        self._listing.restore(kept.sort, kept.filter, descending=kept.descending)
-        if kept.filter:
-            self._set_filter(kept.filter)
-
-    def _keep(self) -> None:
-        rows, kept = self._listing, self.bronze.keeper.kept
-        kept.sort, kept.descending, kept.filter = rows.sort, rows.descending, rows.filter
-
-    def action_sort(self) -> None:
-        self._listing.next_sort()
-        self._redraw()
-
-    def action_reverse(self) -> None:
-        self._listing.reverse()
-        self._redraw()
-
-    def _redraw(self) -> None:
-        self._keep()
-        self._everything = True
-        self.bronze.tick()
-
-    def action_filter(self) -> None:
-        self.add_class("-filtering")
-        self.query_one("#filter", Input).focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        self._listing.set_filter(event.value)
-        self._redraw()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.set_class(bool(self._listing.filter), "-filtering")
-        self.query_one(PartitionTable).focus()
-
-    def action_back(self) -> None:
-        """Step out: of the filter, then of the detail."""
-        if self.has_class("-filtering"):
-            self._set_filter("")
-        else:
-            self.remove_class("-only-detail")
-        self.query_one(PartitionTable).focus()
-
-    def _set_filter(self, text: str) -> None:
-        self.query_one("#filter", Input).value = text
-        self._listing.set_filter(text)
-        self.set_class(bool(text), "-filtering")
-        self._redraw()
-
-    @work
-    async def action_goto(self) -> None:
-        from bronze_tui.tui.screens.notes import AskText
-
-        question = "A ledger's number, or a range as S-E"
-        text = await self.app.push_screen_wait(AskText("GO TO", question, "59954321"))
-        if text is None:
-            return
-        wanted = parse_range(text.replace(",", "").replace(" ", ""))
-        if wanted is None:
-            self.bronze.say(f"neither a ledger nor a range: {text}", "warning")
-            return
-        key = self._listing.holding(wanted.start)
-        if key is None:
-            self.bronze.say(f"no listed partition holds ledger {wanted.start}", "warning")
-        else:
-            self.open_row(key)
-
     @work(thread=True, exclusive=True, group="export", exit_on_error=False)
     def export(self, rows: list[PartitionRow], stem: str) -> None:
         """Write CSV and JSON beside each other."""
@@ -401,11 +323,3 @@ class PartitionsPage(DatasetPage):
         rows = self._listing.shown_rows()
         stem = time.strftime("partitions-%Y%m%dT%H%M%SZ", time.gmtime(self.bronze.clock()))
         self.export(rows, stem)
-
-
-def parse_range(text: str) -> LedgerRange | None:
-    """``S-E`` or one ledger; None when it is neither."""
-    try:
-        return LedgerRange.parse(text if "-" in text else f"{text}-{text}")
-    except ValueError:
-        return None

@@ -23,7 +23,7 @@ from bronze_tui.journal.verdict import Verdict
 from bronze_tui.tui.plain import plain
 from bronze_tui.tui.screens.base import Page
 from bronze_tui.tui.widgets import result_pane
-from bronze_tui.tui.widgets.result_pane import EMPTY, NO_DATA, ResultPane, count_rows, summary
+from bronze_tui.tui.widgets.result_pane import EMPTY, ResultPane, count_rows, no_data, summary
 from bronze_tui.tui.widgets.sql_editor import Completions, SqlEditor, vocabulary
 from bronze_tui.tui.widgets.sql_tree import SchemaTree
 
@@ -45,34 +45,21 @@ class SqlPage(Page):
     PAGE = "sql"
     AUTO_FOCUS = "#editor"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f5,ctrl+r", "run", "run", key_display="F5", id="sql.run", tooltip="run it"),
-        Binding("escape", "cancel", "cancel", key_display="esc", id="sql.cancel", tooltip="end it"),
         # Before the editor's own, which select a line and all.
-        Binding(
-            "f6",
-            "explain",
-            "explain",
-            key_display="F6",
-            id="sql.explain",
-            priority=True,
-            tooltip="the plan",
-        ),
-        Binding(
-            "f7",
-            "export",
-            "export",
-            key_display="F7",
-            id="sql.export",
-            priority=True,
-            tooltip="into a file",
-        ),
+        Binding("f5,ctrl+r", "run", "run", key_display="F5", id="sql.run", tooltip="run it",
+                priority=True),
+        Binding("escape", "cancel", "cancel", key_display="esc", id="sql.cancel", tooltip="end it"),
+        Binding("f6", "explain", "explain", key_display="F6", id="sql.explain", tooltip="the plan",
+                priority=True),
+        Binding("f7", "export", "export", key_display="F7", id="sql.export", tooltip="into a file",
+                priority=True),
         Binding("e", "export", "export", show=False, id="export", tooltip="into a file"),
         Binding("f2,t", "tables", "tables", key_display="F2", id="sql.tables", tooltip="go there"),
         Binding("f3,i", "edit", "edit", key_display="F3", id="sql.edit", tooltip="to the editor"),
         Binding("f4,h", "history", "history", key_display="F4", id="sql.history", tooltip="past"),
         Binding("y", "copy", "copy cell", id="sql.copy", tooltip="copy the cell"),
         Binding("r", "reread", "reread", show=False, id="refresh", tooltip="read what is new"),
-    ]
+    ]  # fmt: skip
     DEFAULT_CSS = """
     SqlPage { layers: default popup; }
     SqlPage #left { width: 36; }
@@ -125,7 +112,7 @@ class SqlPage(Page):
         editor.move_cursor(editor.document.end)
         root = self.bronze.session.data_root
         if root is None:
-            self.pane.say(NO_DATA, middle=True)
+            self.pane.say(no_data(self.bronze.session.why_no_data), middle=True)
             return
         self.pane.say(EMPTY, middle=True)
         self.set_interval(0.1, self._show_elapsed)
@@ -217,7 +204,7 @@ class SqlPage(Page):
 
     def _ask(self, sql: str, *, explain: bool) -> None:
         if self.process is None:
-            self.pane.say(NO_DATA, middle=True)
+            self.pane.say(no_data(self.bronze.session.why_no_data), middle=True)
         elif self._since is not None:
             self.bronze.say(f"{self._doing}; esc cancels it", "warning")
         elif not sql:

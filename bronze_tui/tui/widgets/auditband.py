@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.text import Text
+from textual.content import Content
 
 from bronze_tui.audit.chain import ChainReport
 from bronze_tui.audit.filecheck import FileResult, Progress
@@ -23,7 +24,9 @@ from bronze_tui.tui.chainrows import (
     short_hash,
 )
 from bronze_tui.tui.pins import utc
+from bronze_tui.tui.places import Absence
 from bronze_tui.tui.plain import plain
+from bronze_tui.tui.widgets.figures import line, part, stack
 from bronze_tui.tui.widgets.linelist import Cell
 
 _ROLES = {OK: "good", AFTER: "muted", BAD: "bad", NOTE: "worry"}
@@ -60,6 +63,26 @@ def band(
             text.append(f"   verified {trusted}   not trusted {first.event:,}-{total:,}")
     text.append_text(plain(_pin(chain, pinned)))
     return text
+
+
+def nothing(absence: Absence | None, problem: str, *, verified: bool) -> Content:
+    """What stands where events would: what is not there, why, and what to do.
+
+    Args:
+        absence: why there is no audit folder; None with one.
+        problem: why the last verification failed.
+        verified: it ended.
+    """
+    if absence is not None:
+        what, why, todo = "No audit events to look at", absence.why, absence.todo
+    elif problem:
+        what, why, todo = "The audit folder cannot be verified", problem, "f5 tries again"
+    elif not verified:
+        return line(("verifying the chain ...", "muted"))
+    else:
+        what, why = "No event yet", "An event is written as soon as its partition is committed."
+        todo = "2 Partitions shows what is being built"
+    return stack([line((what, "strong")), line(""), part(why), line(""), part(todo, "muted")])
 
 
 def _pin(chain: ChainReport, pinned: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from textual.content import Content
 from bronze_tui.config import keys, reference, show
 from bronze_tui.config.load import Loaded
 from bronze_tui.config.models import Settings
+from bronze_tui.tui.session import Session
 from bronze_tui.tui.widgets.figures import count, line, pairs, part, stack
 from bronze_tui.tui.widgets.rows import Cell
 
@@ -164,6 +165,28 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value) if value else ""
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def nothing(config_file: str) -> Content:
+    """What stands where values would; ``config_file`` as the run named it."""
+    rows = [
+        line(("No configuration here", "strong")),
+        line(""),
+        line("This view was opened on a journal or a folder, not on a configuration."),
+    ]
+    if config_file:
+        rows.append(line("The run was started with ", part(config_file), "."))
+    return stack([*rows, line(""), line(("bronze attach --config FILE shows one", "muted"))])
+
+
+def other_places(session: Session) -> str:
+    """That the run's folders are not those of the file; see ``Session.overridden``."""
+    data = session.data_root or "a store elsewhere"
+    pas = session.pas_dir or "none"
+    return (
+        "the run was started with other values than this file has: "
+        f"its data is in {data}, its audit folder is {pas}"
+    )
 
 
 def _shown(text: str, limit: int) -> str:

@@ -9,6 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from bronze_tui.domain.errors import BronzeError
+from bronze_tui.tui.places import Absence
 from bronze_tui.tui.plain import lines, plain
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ coverage           ranges that are there, gaps and holes
 audit_events       the PAS chain
 
 F2 goes to the tables and saved queries, F3 back to the editor."""
-NO_DATA = """\
-This session has no local dataset to query.
 
-A replay shows a journal alone, and a store in a cloud is not on this machine. Open one with
-'bronze run' or 'bronze attach' where its files are, or ask it in a script:
-bronze sql --data DIR 'select count(*) from ledgers_lcm_raw'"""
+
+def no_data(absence: Absence) -> str:
+    """What stands there in a session without a local dataset."""
+    script = "in a script: bronze sql --data DIR 'select count(*) from ledgers_lcm_raw'"
+    return f"No local dataset to query\n\n{absence.why}\n\n{absence.todo}\n{script}"
 
 
 class ResultPane(Vertical):

@@ -48,6 +48,7 @@ def run_started() -> RunStarted:
         config_file="/etc/bronze/config.yaml",
         state_dir="/data/state",
         socket="/data/state/engine.sock",
+        pas_dir="/data/pas-backup",
     )
 
 
