@@ -94,6 +94,30 @@ def test_on_loopback_the_page_is_served_to_this_machine_alone(served: Any) -> No
 
 
 @NEED_WEB
+def test_a_signal_as_soon_as_the_address_is_printed_is_an_orderly_end(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bronze_tui.tui import web
+
+    def end(number: int, frame: object) -> None:
+        raise AssertionError("nobody takes signals yet")
+
+    said: list[str] = []
+
+    def say(text: str, **options: object) -> None:
+        said.append(text)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(web, "print", say, raising=False)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        assert web.serve(demo / "state", web.Options(port=0)) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(said) == 1
+
+
+@NEED_WEB
 def test_a_token_becomes_a_cookie(served: Any) -> None:
     url = served("--token", "x" * 24)
     plain = url.partition("?")[0]
