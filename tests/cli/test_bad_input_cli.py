@@ -140,6 +140,7 @@ def test_the_state_folder_of_a_running_copier(site: Site) -> None:
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
         check(bronze(site), 6, str(site.state), "process 7 on elsewhere")
+    assert not site.data.exists(), "who does not hold the state folder copies nothing"
 
 
 def test_json_lines_say_it_too(site: Site) -> None:

@@ -150,14 +150,18 @@ def test_a_dataset_without_a_run_is_looked_at(terminal: Terminal, demo: Path) ->
     terminal.wait("EXIT=0.")
     terminal.run("clear; " + f"{BRONZE} attach d/lake")
     terminal.wait("EXIT=2.")
+    assert "bronze: error:" in terminal.screen()
+    assert "Traceback" not in terminal.screen()
 
 
 def test_replay_shows_the_verdict_at_once(terminal: Terminal, demo: Path) -> None:
     terminal.run(f"{BRONZE} replay d/state --speed 0")
     terminal.wait("DONE")
     terminal.wait("REPLAY END")
+    assert terminal.alternate
     terminal.press("q")
     terminal.wait("EXIT=0.")
+    assert not terminal.alternate
 
 
 def test_bare_bronze_asks_and_opens_the_demo(terminal: Terminal, tmp_path: Path) -> None:
