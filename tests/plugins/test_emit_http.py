@@ -63,7 +63,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def emitter(server: FaultServer) -> Iterator[HttpEmitter]:
-    made = HttpEmitter(options(server.url, token=TOKEN), seconds=5)
+    made = HttpEmitter(options(server.url, token=TOKEN), seconds=60)
     yield made
     made.close()
 
@@ -204,7 +204,7 @@ class TestNetwork:
         begin = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"no answer in 0\.4 s"):
             emit(emitter)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 60
         emitter.close()
 
     def test_an_endless_answer_is_not_read(self, server: FaultServer, emitter: HttpEmitter) -> None:
@@ -386,7 +386,7 @@ class TestTls:
         with FaultServer(context) as server:
             server.script = [answer(200)]
             given = options(f"https://{host}:{server.port}/events", allow_private=True)
-            emitter = HttpEmitter(given, resolve=resolving("127.0.0.1"), seconds=5)
+            emitter = HttpEmitter(given, resolve=resolving("127.0.0.1"), seconds=60)
             try:
                 emit(emitter)
             finally:
