@@ -116,7 +116,9 @@ def test_a_manifest_is_gone(site: Site) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 1, "a": 2}', "{" * 5000, "\xff"])
 def test_a_manifest_is_no_manifest(site: Site, text: str) -> None:
     manifest(site).write_bytes(text.encode("latin-1"))
-    caught(site, "manifest", "manifest_malformed")
+    found = caught(site, "manifest", "manifest_malformed")
+    assert (found["event"], found["ledgers"]) == (2, PARTITION)
+    assert found["file"].endswith(f"range={PARTITION}/_manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +320,9 @@ def test_a_file_that_is_no_parquet(site: Site) -> None:
     from forging import agree
 
     agree(site, PARTITION, rows)
-    caught(site, "row", "parquet_unreadable")
+    found = caught(site, "row", "parquet_unreadable")
+    assert (found["event"], found["ledgers"]) == (2, PARTITION)
+    assert "no readable Parquet file of ledgers" in found["message"]
 
 
 def test_no_parquet_file_ends_in_a_traceback(site: Site, tmp_path: Path) -> None:

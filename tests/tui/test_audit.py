@@ -349,8 +349,10 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(folder: Folder) -> None:
 
 def test_a_remote_store_is_not_read(folder: Folder) -> None:
     async def step(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
         await pilot.press("F")
-        await until(pilot, lambda: "no files to read" in text_of(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "no files to read" in text_of(app))
+        assert page_of(app).desk.files == {}
 
     play(folder.app(data_root=None), step)
 
