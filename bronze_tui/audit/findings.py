@@ -59,6 +59,7 @@ DataKind = Literal[
     "file_mismatch",
     "file_missing",
     "file_unreadable",
+    "rows_not_read",
     "parquet_unreadable",
     "row_missing",
     "row_out_of_order",
