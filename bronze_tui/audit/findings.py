@@ -42,6 +42,13 @@ ChainKind = Literal[
     "seen_elsewhere",
     "memory_damaged",
     "memory_unusable",
+    "signed_head_missing",
+    "signed_head_malformed",
+    "signed_head_unknown_key",
+    "signed_head_bad_signature",
+    "signed_head_other_origin",
+    "signed_head_ahead",
+    "signed_head_mismatch",
     "no_events",
     "leftover_file",
 ]

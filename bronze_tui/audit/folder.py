@@ -21,6 +21,7 @@ from bronze_tui.audit.links import EventFile
 from bronze_tui.audit.names import (
     BACKUP_FOLDER,
     HEADS_FILE,
+    SIGNED_HEAD_SUFFIX,
     chain_prefix,
     is_event_name,
     is_leftover,
@@ -274,7 +275,12 @@ def _children(path: Path) -> list[Path]:
 
 
 def _is_pas(path: Path) -> bool:
-    return any(entry.name == HEADS_FILE or is_event_name(entry.name) for entry in _entries(path))
+    return any(
+        entry.name == HEADS_FILE
+        or entry.name.endswith(SIGNED_HEAD_SUFFIX)
+        or is_event_name(entry.name)
+        for entry in _entries(path)
+    )
 
 
 def _entries(path: Path) -> list[os.DirEntry[str]]:

@@ -11,6 +11,7 @@ import re
 from bronze_tui.domain.audit import AuditEvent
 
 HEADS_FILE = "pas-chain-heads.json"
+SIGNED_HEAD_SUFFIX = ".signed-head"
 TEMP_PREFIX = ".tmp-"
 BACKUP_FOLDER = "pas-backup"
 """The Go copier's default name of the folder."""
@@ -22,6 +23,11 @@ _LEFTOVER = re.compile(r".+\.(?:tmp|damaged-[0-9]+)|\.tmp-.+", re.DOTALL)
 def chain_prefix(chain_key: str) -> str:
     """What the names of a chain's events begin with; other chains may share it."""
     return chain_key.replace("/", "_") + "_"
+
+
+def signed_head_name(chain_key: str) -> str:
+    """``{network}_{era}_{version}.signed-head``; its origin says which chain it is about."""
+    return f"{chain_key.replace('/', '_')}{SIGNED_HEAD_SUFFIX}"
 
 
 def event_name(event: AuditEvent) -> str:
