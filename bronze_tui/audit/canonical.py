@@ -23,7 +23,7 @@ _REPLACEMENT = {"\ufffd": "\\ufffd"}
 _SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ufffd]')
 
 # Go before 1.22 wrote the long forms; Go writes the escape where it replaced an invalid byte.
-_ACCEPTED: tuple[Mapping[str, str], ...] = (
+ACCEPTED_ESCAPES: tuple[Mapping[str, str], ...] = (
     _ESCAPED,
     _ESCAPED | _LONG,
     _ESCAPED | _REPLACEMENT,
@@ -53,7 +53,7 @@ def recompute(event: AuditEvent) -> str:
     expected = event_hash(event)
     if expected == event.event_hash:
         return expected
-    for escapes in _ACCEPTED[1:]:
+    for escapes in ACCEPTED_ESCAPES[1:]:
         if HASH_PREFIX + sha256(_compact(event, escapes)).hexdigest() == event.event_hash:
             return event.event_hash
     return expected
@@ -62,7 +62,7 @@ def recompute(event: AuditEvent) -> str:
 def hashed_bytes(event: AuditEvent) -> bytes:
     """The bytes that give the event's stored hash, in whichever accepted escaping; the canonical
     form where none does. They are the data of the event's leaf in a tree."""
-    for escapes in _ACCEPTED:
+    for escapes in ACCEPTED_ESCAPES:
         data = _compact(event, escapes)
         if HASH_PREFIX + sha256(data).hexdigest() == event.event_hash:
             return data

@@ -14,6 +14,7 @@ from typing import Any
 from bronze_tui.audit.chain import ChainReport
 from bronze_tui.audit.depth import UNREAD, Depth, depth_doc, depth_rows
 from bronze_tui.audit.findings import Finding
+from bronze_tui.audit.hashrules import NOT_COVERED, RULE_WORDS
 from bronze_tui.domain.text import safe_text
 
 SCHEMA = "bronze-verify/1"
@@ -126,6 +127,8 @@ def to_json(report: VerifyReport) -> str:
 def _chain_doc(chain: ChainReport, signed: SignedHead | None) -> dict[str, Any]:
     first = chain.first_wrong
     return {
+        "hash_rules": list(chain.rules),
+        "not_covered": [NOT_COVERED[rule] for rule in chain.rules if rule in NOT_COVERED],
         "signed_head": asdict(signed) if signed is not None else None,
         "chain_key": chain.chain_key,
         "verdict": "ok" if chain.ok else "broken",
@@ -193,6 +196,8 @@ def _chain_lines(chain: ChainReport, signed: SignedHead | None) -> Iterator[str]
     more = f" and {len(chain.ledgers) - 8} more ranges" if len(chain.ledgers) > 8 else ""
     yield f"  ledgers     {covered}{more} ({sum(len(r) for r in chain.ledgers)})"
     yield f"  head        {chain.head or 'none'}"
+    if chain.rules != ("v1.1",):
+        yield f"  hashed by   {', '.join(RULE_WORDS[rule] for rule in chain.rules)}"
     if signed is not None:
         yield f"  signed head {signed_head_words(signed, len(chain.line))}"
     if chain.last_event_time:
@@ -229,6 +234,17 @@ def limit_lines(report: VerifyReport) -> Iterator[str]:
         yield "Level chain: hashes, links, order and ledgers of the events; no data file was read."
     else:
         yield from report.depth.limits
+    for rule in sorted({rule for chain in report.chains for rule in chain.rules}):
+        if rule in NOT_COVERED:
+            yield (
+                f"Hashes by {RULE_WORDS[rule]} do not cover {NOT_COVERED[rule]}: a change of these "
+                "leaves no trace."
+            )
+    if any("ingester" in chain.rules for chain in report.chains):
+        yield (
+            "Events of the DuckLake ingester are verified at level chain only: its tables lie in "
+            "DuckLake, and its manifests and row checksums were not looked at."
+        )
     if report.chains and _signed(report):
         yield (
             "Signed heads compared: what was announced after they were signed, and whether others "

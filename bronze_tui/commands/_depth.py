@@ -73,9 +73,16 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
 
     with ExitStack() as stack:
         stack.callback(target.close)
+        chains = [chain for chain in report.chains if "ingester" not in chain.rules]
+        if report.chains and not chains:
+            raise UsageError(
+                "events of the DuckLake ingester announce no files that could be read here",
+                where=target.shown,
+                todo="give --level chain",
+            )
         data = target.open_data()
         keys = target.datasets(data)
-        inventory = take_inventory(data, report.chains, keys)
+        inventory = take_inventory(data, chains, keys)
         if not inventory.units:
             raise UsageError("holds no committed partition", where=data.where)
         units = wish.choice.pick(inventory.units)
