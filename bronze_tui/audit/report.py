@@ -171,8 +171,12 @@ def to_text(report: VerifyReport) -> str:
     return "\n".join([*lines, "", *limit_lines(report)])
 
 
-def signed_head_words(signed: SignedHead, events: int) -> str:
-    """``5 events, signed by example.com/b: the chain has 2 more``; one line."""
+def signed_head_words(signed: SignedHead, events: int, about: str = "") -> str:
+    """``5 events, signed by example.com/b: the chain only grew since, by 2 events``; one line.
+
+    Args:
+        about: more about the head, in front of the colon.
+    """
     if signed.state in ("missing", "unreadable", "malformed"):
         return f"{signed.state}{': ' * bool(signed.words)}{safe_text(signed.words)}"
     more = events - signed.size
@@ -186,7 +190,7 @@ def signed_head_words(signed: SignedHead, events: int) -> str:
         "other_origin": "of another log",
     }
     by = safe_text(signed.signers)
-    return f"{_plural(signed.size, 'event')}, signed by {by}: {said[signed.state]}"
+    return f"{_plural(signed.size, 'event')}, signed by {by}{about}: {said[signed.state]}"
 
 
 def _chain_lines(chain: ChainReport, signed: SignedHead | None) -> Iterator[str]:

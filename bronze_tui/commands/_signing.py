@@ -16,6 +16,7 @@ from bronze_tui.audit.folder import collector_paused, read_capped, read_folder
 from bronze_tui.audit.names import signed_head_name
 from bronze_tui.audit.note import (
     MAX_NOTE_BYTES,
+    VKEY_VARIABLE,
     SigningKey,
     VerifyKey,
     parse_signing_key,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from bronze_tui.domain.audit import AuditEvent
 
 KEY_VARIABLE = "BRONZE_SIGNING_KEY"
-VKEY_VARIABLE = "BRONZE_VKEY"
 _MAX_KEY = 4096
 LEDGER_ORDER = frozenset({"gap", "declared_gap", "out_of_order"})
 """Findings about which ledgers are announced, not about which events stand in which order."""

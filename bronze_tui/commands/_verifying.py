@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from bronze_tui.audit.note import VKEY_VARIABLE
 from bronze_tui.audit.report import VerifyReport
 from bronze_tui.domain.errors import UsageError
 
@@ -118,7 +119,6 @@ class MemoryOptions:
         return recall(report, folder, now=time.time(), chain_key=chain_key)
 
 
-VKEY_VARIABLE = "BRONZE_VKEY"
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(

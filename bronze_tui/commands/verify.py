@@ -94,6 +94,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--network-passphrase", metavar="TEXT", default="", help="Of a network that is not public."
 )
+@click.option("--progress", is_flag=True, help="Progress as JSON lines on standard error.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
 @verifying_options
 def command(
@@ -248,6 +249,7 @@ def _wish(level: str, options: dict[str, Any]) -> Wish:
         options["quiet"],
         options["strict_validators"],
         options["allow_private"],
+        options["progress"],
     )
 
 

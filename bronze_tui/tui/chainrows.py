@@ -81,6 +81,9 @@ NEXT = {
 }
 """The next safe step by kind of finding."""
 
+OTHERWISE = "keep the file, save the report (w), and run 'bronze verify' on this dataset"
+"""The next safe step after a finding about a partition's records or rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainRow:

@@ -11,7 +11,7 @@ from bronze_tui.audit.filecheck import FileResult
 from bronze_tui.audit.findings import Finding
 from bronze_tui.audit.hashrules import NOT_COVERED, RULE_WORDS, hash_of
 from bronze_tui.domain.audit import AuditEvent
-from bronze_tui.tui.chainrows import NEXT, ChainRow, short_hash
+from bronze_tui.tui.chainrows import NEXT, OTHERWISE, ChainRow, short_hash
 from bronze_tui.tui.plain import plain
 
 _COLOURS = {"good": "success", "worry": "warning", "bad": "error", "title": "primary"}
@@ -62,7 +62,7 @@ def detail(
     if result is not None and not result.ok:
         page.say(result.kind, "bad")
         page.say(result.message)
-        page.say(f"NEXT  {NEXT[result.kind]}")
+        page.say(f"NEXT  {NEXT.get(result.kind, OTHERWISE)}")
         page.text.append("\n")
     page.row("ledgers", row.ledgers)
     page.row("kind", f"{event.event_type} v{event.version}")
