@@ -238,7 +238,10 @@ def strict_text(doc: dict[str, Any], key: str) -> str:
     Raises:
         EventRejected: it is anything else.
     """
-    return _unicode(doc[key], key)
+    value = doc[key]
+    if type(value) is str and value.isascii():
+        return value
+    return _unicode(value, key)
 
 
 def _unicode(value: Any, key: str) -> str:
