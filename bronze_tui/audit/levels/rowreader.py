@@ -236,7 +236,7 @@ def _of_manifest(manifest: dict[str, Any] | None) -> dict[str, Any]:
     tables = manifest.get("tables")
     entry = tables.get(RAW_TABLE) if isinstance(tables, dict) else None
     wanted = entry.get("content_hash", "") if isinstance(entry, dict) else ""
-    return {"tables": {RAW_TABLE: {"content_hash": wanted}}, "links": manifest.get("links")}
+    return {"tables": {RAW_TABLE: {"content_hash": str(wanted)}}, "links": manifest.get("links")}
 
 
 def _document(line: bytes) -> dict[str, Any]:
