@@ -87,13 +87,15 @@ def compare_published(
         SourceDenied: a head cannot be read.
     """
     chains, shown = [], dict(report.signed_heads)
-    others = [path for path in kept if (chain_of_file(path) or "") not in _keys(report)]
+    kept = list(kept)
+    known = {chain_key} if chain_key else _keys(report)
+    others = [path for path in kept if not chain_key and chain_of_file(path) not in known]
     for chain in report.chains:
         path = folder / signed_head_name(chain.chain_key)
         judge = _Judge(chain, keys)
         shown[chain.chain_key] = judge.published(path, required=required)
         for mine in kept:
-            if mine not in others and chain_of_file(mine) == chain.chain_key:
+            if chain_key or chain_of_file(mine) == chain.chain_key:
                 judge.head(mine)
         chains.append(replace(chain, findings=(*judge.found, *chain.findings)))
     stray = [*_orphans(folder, report, chain_key), *others]

@@ -42,18 +42,19 @@ class Standing:
 def standings(
     report: VerifyReport, keys: Sequence[VerifyKey], memory: Path | None
 ) -> dict[str, Standing]:
-    """The standing of every chain of a verified PAS folder; nothing is written."""
+    """The standing of every chain of a verified PAS folder, and of those that were seen there and
+    are gone; nothing is written."""
     heads = look_at_heads(report.chains, Path(report.folder), keys)
     recalled = peek(report, memory)
     none = Recalled(None, ())
     return {
-        chain.chain_key: Standing(
-            heads[chain.chain_key],
-            recalled.get(chain.chain_key, none).seen,
-            recalled.get(chain.chain_key, none).findings,
+        key: Standing(
+            heads.get(key, SignedHead("missing")),
+            recalled.get(key, none).seen,
+            recalled.get(key, none).findings,
             bool(keys),
         )
-        for chain in report.chains
+        for key in {**heads, **recalled}
     }
 
 

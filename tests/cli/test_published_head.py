@@ -180,6 +180,11 @@ def test_levels_below_the_chain_and_one_chain_of_several(pas: Path, tmp_path: Pa
         (pas / event_name(event)).write_bytes(file_bytes(event))
     args = ("--vkey", VKEY, "--chain", CHAIN_KEY)
     assert [c["signed_head"]["state"] for c in report(pas, *args)["chains"]] == ["current"]
+    kept = tmp_path / "kept"
+    kept.write_bytes(sign_head(leaf_hashes(linked), linked[0].chain_key, KEY))
+    assert judged(pas, "--chain", CHAIN_KEY, "--old-head", kept)[1] == [
+        ("signed_head_other_origin", "error")
+    ], "the head of the chain that nobody asked about"
     doc = report(pas, "--vkey", VKEY)
     assert {c["chain_key"]: c["signed_head"]["state"] for c in doc["chains"]} == {
         CHAIN_KEY: "current",

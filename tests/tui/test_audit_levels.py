@@ -24,6 +24,7 @@ from bronze_tui.audit.signedhead import leaf_hashes, sign_head
 from bronze_tui.domain.networks import PASSPHRASES
 from bronze_tui.testing.tiny_lake import write_tiny_lake
 from bronze_tui.tui.app import BronzeApp
+from bronze_tui.tui.chaincheck import Request, check
 from bronze_tui.tui.levelrun import LevelRun, level_of
 from bronze_tui.tui.screens import audit as page_module
 from bronze_tui.tui.session import Session
@@ -154,11 +155,29 @@ def test_a_chain_that_shrank_shows_both_heads(site: Site) -> None:
         assert any(then in line for line in lines), "in full, though it is 80 columns wide"
         assert any(now in line for line in lines)
         assert any("1 EVENT OF THE CHAIN MISSING" in line for line in lines)
+        app: Any = pilot.app
+        assert app.chain_broken == "testnet/first/v1: chain_shrank"
+        assert app.verdict(NOW).word == "CHAIN BROKEN"
 
     play(app_of(site), step, (80, 24))
-    assert "3 events" not in "".join(
-        p.read_text() for p in memory_folder(os.environ).glob("*.json")
-    )
+    assert check(Request(str(site.pas)))["broken"] == "testnet/first/v1: chain_shrank"
+    folder = memory_folder(os.environ)
+    assert folder is not None
+    (kept,) = folder.glob("*.json")
+    assert then in kept.read_text(), "looking at it forgets nothing"
+
+
+def test_a_chain_that_is_gone_is_told_too(site: Site) -> None:
+    remember(site)
+    for path in site.pas.iterdir():
+        path.unlink()
+    assert check(Request(str(site.pas)))["broken"] == "testnet/first/v1: chain_gone"
+
+    async def step(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
+        assert app.chain_broken == "testnet/first/v1: chain_gone"
+
+    play(app_of(site), step)
 
 
 def test_a_level_is_verified_live(site: Site) -> None:
