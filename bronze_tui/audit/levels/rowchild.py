@@ -59,7 +59,8 @@ def judge(request: dict[str, Any], output: IO[str]) -> dict[str, Any]:
         "signers": dict(out.signers),
         "unsigned": out.unsigned,
         "unchecked": out.unchecked,
-        "anchors": out.anchors,
+        "first_signed": out.first_signed,
+        "anchors": list(out.anchors.items()),
         "left_out": out.left_out,
         "rows": list(rows.items()),
     }
@@ -86,8 +87,7 @@ def _network(request: dict[str, Any], unit: Unit) -> Any:
     from bronze_tui.audit.levels.network import NetworkCheck
 
     anchors = {int(ledger): str(known) for ledger, known in trusted["anchors"]}
-    trust = Trust(trusted["passphrase"], anchors, trusted["validators"])
-    return NetworkCheck(trust, unit.chain_key.split("/")[0])
+    return NetworkCheck(Trust(trusted["passphrase"], anchors), unit.network)
 
 
 def _say(output: IO[str], message: dict[str, Any]) -> None:

@@ -108,11 +108,12 @@ class RowReaders:
         event = unit.event
         trusted = None
         if trust is not None:
-            anchors = [(n, known) for n, known in trust.anchors.items() if n in unit.partition]
+            known = trust.anchors_of(unit.network)
+            span = range(unit.partition.start, unit.partition.end + 1)
+            few = [n for n in known if n in span] if len(known) < len(span) else span
             trusted = {
                 "passphrase": trust.passphrase,
-                "anchors": anchors,
-                "validators": dict(trust.validators),
+                "anchors": [(n, known[n]) for n in few if n in known],
             }
         return {
             "chain_key": unit.chain_key,
@@ -258,7 +259,8 @@ def _take(out: Outcome, doc: dict[str, Any]) -> dict[int, str]:
         edges = Edges(**doc["edges"]) if doc["edges"] else None
         signers = {str(key): int(count) for key, count in doc["signers"].items()}
         counts = [int(doc[name]) for name in ("ledgers", "unsigned", "unchecked", "left_out")]
-        anchors = [int(ledger) for ledger in doc["anchors"]]
+        first = {str(key): int(ledger) for key, ledger in doc["first_signed"].items()}
+        anchors = {int(ledger): str(known) for ledger, known in doc["anchors"]}
         rows = {int(ledger): str(digest) for ledger, digest in doc["rows"]}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _Dead("said something that is no answer") from None
@@ -266,7 +268,8 @@ def _take(out: Outcome, doc: dict[str, Any]) -> dict[int, str]:
     out.findings += findings[:room]
     out.ledgers, out.unsigned, out.unchecked, left_out = counts
     out.left_out += left_out + len(findings[room:])
-    out.edges, out.anchors, out.signers = edges, anchors, Counter(signers)
+    out.edges, out.anchors = edges, anchors
+    out.signers, out.first_signed = Counter(signers), first
     return rows
 
 

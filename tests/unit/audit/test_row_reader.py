@@ -79,6 +79,7 @@ def test_the_next_partition_gets_another_process(
 
 def test_heartbeats_keep_a_slow_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answer = {"findings": [], "edges": None, "ledgers": 7, "signers": {}, "unsigned": 0}
+    answer |= {"first_signed": {}}
     answer |= {"unchecked": 0, "anchors": [], "left_out": 0, "rows": []}
     beat = "for _ in range(8):\n    print('{\"alive\": 1}', flush=True); time.sleep(0.1)\n"
     child(monkeypatch, f"{beat}import json; print(json.dumps({{'outcome': {answer!r}}}))")
