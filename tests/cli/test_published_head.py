@@ -97,6 +97,9 @@ def test_the_head_of_all_events(pas: Path) -> None:
     text = verify(pas, "--vkey", VKEY).stdout
     assert "signed head 5 events, signed by example.com/b: the chain's last event" in text
     assert "Head not pinned" not in text
+    page = pas.parent / "report.md"
+    verify(pas, "--vkey", VKEY, "--report", page)
+    assert "signed head | 5 events, signed by example.com/b" in page.read_text()
     assert "signed head" not in verify(pas).stdout, "nobody said whose signature counts"
 
 
