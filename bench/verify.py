@@ -7,8 +7,8 @@ It prints JSON. Every level is a process of its own over the same copy, and figu
 start unless they say otherwise. ``file`` runs by turns with as many sha256sum processes as it has
 jobs, over the same files in the page cache; without its start it is what hours of hashing come to.
 Signatures, and ``events_per_cpu_second``, count CPU time, so that other programs matter less. Peak
-memory is that of the largest process: from level ``row`` on each job has one of its own. Only ratios
-of neighbours in one run mean something.
+memory is that of the largest process: from level ``row`` on each job has one of its own. Only
+ratios of neighbours in one run mean something.
 """
 
 from __future__ import annotations

@@ -114,10 +114,6 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
 def _run(job: Job, wish: Wish) -> list[Outcome]:
     from bronze_tui.audit.levels.run import run_job
 
-    if job.reaches("row"):
-        from bronze_tui.engine.memory import tune_allocator
-
-        tune_allocator(wish.jobs)
     with ExitStack() as line:
         return run_job(job, stop=lambda: False, tell=_teller(wish, line))
 

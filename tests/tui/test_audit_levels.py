@@ -26,7 +26,7 @@ from bronze_tui.testing.tiny_lake import write_tiny_lake
 from bronze_tui.tui.app import BronzeApp
 from bronze_tui.tui.chaincheck import Request, check
 from bronze_tui.tui.levelrun import LevelRun, level_of
-from bronze_tui.tui.screens import audit as page_module
+from bronze_tui.tui.screens import chain_page as page_module
 from bronze_tui.tui.session import Session
 from bronze_tui.tui.widgets.askline import AskLine
 from bronze_tui.tui.widgets.linelist import LineList
