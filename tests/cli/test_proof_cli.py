@@ -251,7 +251,7 @@ def test_usage_of_proof(operator: Operator, args: tuple[str, ...], text: str) ->
     [
         ((), "what is to be verified"),
         ((".", "--proof", "x"), "not both"),
-        ((".", "--vkey", "x"), "goes with --proof"),
+        ((".", "--parquet", "x"), "goes with --proof"),
         (("--proof", "x"), "whose signature"),
         (("--proof", "x", "--vkey", "nonsense"), "not a verification key"),
     ],

@@ -196,7 +196,7 @@ def test_after_a_break_nothing_is_trusted(folder: Folder) -> None:
         await pilot.press("down")
         assert "nothing vouches" in widget_text(app, "#event")
 
-    play(folder.app(), step)
+    play(folder.app(), step, (120, 48))
 
 
 def test_a_missing_event_has_a_row_of_its_own(folder: Folder) -> None:

@@ -20,7 +20,6 @@ from bronze_tui.domain.ledger import FIRST_LEDGER, LedgerFacts
 from bronze_tui.tables.reread import ContentHash
 from bronze_tui.xdr.header import LedgerReader
 
-GO_COPIER = "bronze-copier"
 _BATCH = 32
 _COLUMNS = tuple(name for name in RAW_FACTS if name != "ingested_at")
 """What follows from the XDR and the announcement; when the row was written follows from nothing."""
@@ -38,6 +37,7 @@ class RowCheck:
 
     Args:
         network: the ledger level's checks; None stays at level ``row``.
+        by_go: the file is the Go copier's, which counts fewer operations.
         stop: asked between batches.
     """
 
@@ -47,6 +47,7 @@ class RowCheck:
         file: str,
         network: NetworkCheck | None,
         *,
+        by_go: bool = False,
         seen: Seen | None = None,
     ) -> None:
         self._out = out
@@ -59,7 +60,7 @@ class RowCheck:
         self._before = ""
         self._first_previous = ""
         self._first = self._last = -1
-        self._by_go = _made_by_go(out)
+        self._by_go = by_go
         self._uncounted = 0
 
     def run(self, path: Path, manifest: dict[str, Any] | None, stop: Callable[[], None]) -> None:
@@ -245,8 +246,3 @@ def _values(column: Any) -> Iterator[memoryview]:
     offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset :][: len(column) + 1].tolist()
     view = memoryview(data if data is not None else b"")
     return (view[a:b] for a, b in pairwise(offsets))
-
-
-def _made_by_go(out: Outcome) -> bool:
-    event = out.unit.event
-    return event is not None and event.producer.name == GO_COPIER
