@@ -99,6 +99,22 @@ def test_status_reads_it(
     assert "process" in found["chains"][0]["owner"]
 
 
+def test_deliveries_are_decided_in_it(
+    kept: Site, postgres: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bronze(kept, "pas", "status") == 5
+    assert "catalog.postgres_dsn: there is no catalog" in capsys.readouterr().err
+    assert postgres.sql("select 1 from pg_tables where schemaname = 'public'") == []
+    assert kept.run().code == 0
+    assert bronze(kept, "pas", "skip", "1-2", "--reason", "known to be lost") == 0
+    capsys.readouterr()
+    assert bronze(kept, "pas", "status", "--json") == 0
+    chain = json.loads(capsys.readouterr().out)["chains"][0]
+    assert (chain["events"], chain["waiting"]) == (4, 2)
+    assert [skipped["seq"] for skipped in chain["skipped"]] == [1, 2]
+    assert not (kept.state / "catalog.sqlite").exists()
+
+
 def test_migrate_names_its_steps_first(
     kept: Site, postgres: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
