@@ -132,6 +132,7 @@ def group() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the documented exit code. Nothing is raised."""
     args = list(sys.argv[1:] if argv is None else argv)
+    _fill_streams()
     try:
         code = _invoke(args)
         sys.stdout.flush()
@@ -208,6 +209,16 @@ def _say(text: str) -> None:
         click.echo(redact(text), err=True)
     except OSError:
         return
+
+
+def _fill_streams() -> None:
+    """Whoever closed a standard stream (``>&-``) wants to hear nothing; left open, its number
+    would be given to the next file, and words meant for people would be written into that."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            sink = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(sink, True)
+            setattr(sys, name, open(sink, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _pipe_closed() -> int:

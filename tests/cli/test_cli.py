@@ -215,6 +215,23 @@ def test_a_closed_pipe_is_quiet() -> None:
     process.stderr.close()
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_closed_streams_are_no_failure(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """A file opened later must not get the number of a stream either."""
+    script = (
+        "import os, sys; from bronze_tui.cli import main; code = main(['plugins']);"
+        f"fd = os.open({str(tmp_path / 'file')!r}, os.O_WRONLY | os.O_CREAT);"
+        "sys.exit(code or (fd < 3 and 99))"
+    )
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    done = subprocess.run([sys.executable, "-c", script], preexec_fn=close, timeout=60)  # noqa: PLW1509
+    assert done.returncode == 0
+
+
 def test_plugins_table_json_and_names(capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
