@@ -97,7 +97,7 @@ def read_folder(path: Path, *, foreign: bool = False) -> PasFolder:
         if is_leftover(entry.name) or not entry.name.endswith(".json"):
             findings += _leftover(entry)
             continue
-        if not entry.is_file():
+        if not _is_file(entry):
             findings.append(_rejected(entry.name, "unreadable", "not a regular file"))
             continue
         try:
@@ -189,7 +189,8 @@ def _verify(
 
 
 def read_capped(path: str | Path, limit: int) -> bytes:
-    """The file's bytes, or its first ``limit + 1`` when it is larger.
+    """The file's bytes, or its first ``limit + 1`` when it is larger. A pipe (``<(command)``) is
+    waited for while somebody writes to it.
 
     Raises:
         SourceDenied: it cannot be read.
@@ -197,6 +198,7 @@ def read_capped(path: str | Path, limit: int) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            os.set_blocking(fd, True)
             data = os.read(fd, limit + 1)
             while len(data) <= limit and (more := os.read(fd, limit + 1 - len(data))):
                 data += more
@@ -204,7 +206,11 @@ def read_capped(path: str | Path, limit: int) -> bytes:
         finally:
             os.close(fd)
     except OSError as error:
-        raise _unreadable(Path(path), error) from error
+        raise SourceDenied(
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            todo="check the path and its permissions",
+        ) from error
 
 
 def declared_holes(folder: Path) -> dict[str, list[LedgerRange]]:
@@ -240,6 +246,8 @@ def _read_heads(path: Path) -> tuple[dict[str, str] | None, list[Finding]]:
     if not _guarded(file, lambda: os.path.lexists(file)):
         return None, []
     try:
+        if not _guarded(file, file.is_file):
+            raise StateError("the heads file is not a regular file", where=HEADS_FILE)
         return parse_heads(read_capped(file, MAX_HEADS_BYTES), where=HEADS_FILE), []
     except StateError as error:
         cause = "a crash or a full disk cut it; bronze run makes it anew from the events"
@@ -328,6 +336,14 @@ def _settled_entries(path: Path) -> list[os.DirEntry[str]]:
         if all(is_leftover(name) for name in fresh):
             break
     return [seen[name] for name in sorted(seen)]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        # Links that run in a circle are no file; what may not be looked at is another matter.
+        return _guarded(Path(entry.path), Path(entry.path).is_file)
 
 
 def _guarded(path: Path, question: Callable[[], bool]) -> bool:

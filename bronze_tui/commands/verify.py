@@ -266,7 +266,7 @@ def _write(report: VerifyReport, path: Path) -> None:
 def _level(text: str) -> str:
     if text in LEVELS:
         return text
-    if text.isdecimal() and int(text) < len(LEVELS):
+    if text in map(str, range(len(LEVELS))):
         return LEVELS[int(text)]
     raise UsageError(
         f"unknown level {text!r}",

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from forging import (
 )
 from stellar_sdk import Keypair
 
+from bronze_tui.audit.canonical import event_hash, file_bytes
 from bronze_tui.commands.verify import LEVELS, command
 from bronze_tui.domain.errors import BronzeError, StateError, UsageError
 from bronze_tui.domain.networks import PASSPHRASES
@@ -621,6 +623,19 @@ def test_choices(site: Site, args: list[str], read: int) -> None:
     assert args[1] in doc["choice"]
 
 
+@pytest.mark.parametrize("name", ["..", "n" * 300])
+def test_a_name_that_is_no_folder_does_not_end_it(site: Site, name: str) -> None:
+    hostile = replace(events(site)[1], network=name, era_id=name, version_label=name)
+    hostile = replace(hostile, prev_event_hash="", event_hash="")
+    hostile = replace(hostile, event_hash=event_hash(hostile))
+    (site.pas / "a_b_c_6-9.json").write_bytes(file_bytes(hostile))
+    result = run(site, "ledger", "--json")
+    assert result.exit_code == 3
+    chain = "/".join([name] * 3)
+    found = report(result)["depth"]["findings"]
+    assert any("folder" in f["message"] for f in found if f["chain_key"] == chain)
+
+
 def test_a_sample_can_be_drawn_again(site: Site) -> None:
     parquet(site, PARTITION).unlink()
     seeds = {seed: kinds(site, "file", "--sample", 1, "--seed", seed) for seed in range(12)}
@@ -640,6 +655,10 @@ def test_a_sample_can_be_drawn_again(site: Site) -> None:
         ["--subset", "0/3"],
         ["--subset", "4/3"],
         ["--since", "yesterday"],
+        ["--since", "2026-02-30"],
+        ["--since", "2026-01-01T::::::"],
+        ["--since", "9" * 5000],
+        ["--subset", f"1/{'9' * 5000}"],
         ["--report", "x.pdf"],
     ],
 )

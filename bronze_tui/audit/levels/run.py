@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bronze_tui.audit.chain import ChainReport
-from bronze_tui.audit.data import Data, Fetched, Folder
+from bronze_tui.audit.data import Data, Fetched, Folder, Outside
 from bronze_tui.audit.filecheck import Progress, Stopped, file_key, read_files
 from bronze_tui.audit.findings import Finding
 from bronze_tui.audit.levels.joints import joint_findings
@@ -92,7 +92,12 @@ def take_inventory(
     findings: list[Finding] = []
     announced = {unit.chain_key for unit in units}
     for key in sorted({*chain_keys, *announced}):
-        listings[key] = listing = list_dataset(data, key)
+        try:
+            listing = list_dataset(data, key)
+        except (Outside, OSError) as error:
+            listing = Listing(False, ())
+            findings.append(_no_folder(key, error))
+        listings[key] = listing
         findings += unannounced(key, listing, units, covered.get(key, ()))
         for partition in () if key in announced else listing.ranges:
             try:
@@ -104,6 +109,16 @@ def take_inventory(
                     Finding(kind, "error", key, text, None, str(partition), error.where)
                 )
     return Inventory(tuple(all_units), listings, tuple(findings))
+
+
+def _no_folder(chain_key: str, error: Exception) -> Finding:
+    """Names come from events that nobody vouches for: one must not end the verification."""
+    if isinstance(error, OSError):
+        text = f"the dataset's folder cannot be looked into ({error.strerror or error})"
+        return Finding("file_unreadable", "error", chain_key, text)
+    text = "the chain's name leaves the data folder"
+    cause = "the events were altered, or come from other software"
+    return Finding("manifest_missing", "error", chain_key, text, cause=cause)
 
 
 def run_job(

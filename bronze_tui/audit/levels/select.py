@@ -9,11 +9,15 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bronze_tui.audit.levels.unit import Unit
 from bronze_tui.domain.errors import UsageError
 
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9:]{5,8}(?:\.[0-9]+)?Z?)?")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?Z?)?"
+)
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Choice:
         Raises:
             UsageError: one of the fields has another form.
         """
-        if self.since and not (self.since.isdecimal() or _TIME.fullmatch(self.since)):
+        if self.since and not (_NUMBER.fullmatch(self.since) or _is_time(self.since)):
             raise UsageError(
                 f"{self.since!a} is neither a ledger nor a time",
                 where="--since",
@@ -72,13 +76,14 @@ class Choice:
     def _recent(self, unit: Unit) -> bool:
         if not self.since:
             return True
-        if self.since.isdecimal():
+        if _NUMBER.fullmatch(self.since):
             return unit.partition.end >= int(self.since)
         return unit.event is None or unit.event.timestamp >= self.since.rstrip("Z")
 
     def _parts(self) -> tuple[int, int]:
         part, slash, parts = self.subset.partition("/")
-        if slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        numbers = slash and _NUMBER.fullmatch(part) and _NUMBER.fullmatch(parts)
+        if numbers and 1 <= int(part) <= int(parts):
             return int(part), int(parts)
         raise UsageError(
             f"{self.subset!a} is not n/t", where="--subset", todo="give 1/7 to 7/7, for example"
@@ -99,3 +104,13 @@ class Choice:
                 raise UsageError("a sample has at most 100%", where="--sample")
             return min(count, max(1, round(count * value / 100)))
         return min(count, int(value))
+
+
+def _is_time(text: str) -> bool:
+    if not _TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text.partition(".")[0].rstrip("Z"))
+    except ValueError:
+        return False
+    return True

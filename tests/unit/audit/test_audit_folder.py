@@ -16,7 +16,13 @@ import pytest
 
 from bronze_tui.audit.backup import head_of, heads_from_events, read_backup
 from bronze_tui.audit.canonical import file_bytes, heads_bytes
-from bronze_tui.audit.folder import declared_holes, read_folder, resolve, verify_folder
+from bronze_tui.audit.folder import (
+    declared_holes,
+    read_capped,
+    read_folder,
+    resolve,
+    verify_folder,
+)
 from bronze_tui.audit.names import HEADS_FILE, event_name
 from bronze_tui.audit.report import to_json, to_text
 from bronze_tui.domain.audit import AuditEvent
@@ -176,6 +182,31 @@ class TestReading:
         (folder / HEADS_FILE).unlink()
         os.mkfifo(folder / HEADS_FILE)
         assert "head_unreadable" in {f.kind for f in verify_folder(folder).findings}
+
+    @pytest.mark.parametrize("target", ["a_b_c_1-2.json", "nowhere", "/dev/zero", "."])
+    def test_links_to_nothing_readable_are_findings(self, tmp_path: Path, target: str) -> None:
+        folder = write(tmp_path, make_chain(2))
+        (folder / "a_b_c_1-2.json").symlink_to(target)
+        assert [f.kind for f in verify_folder(folder).findings] == ["unreadable"]
+        (folder / HEADS_FILE).unlink()
+        (folder / HEADS_FILE).symlink_to(HEADS_FILE if target.startswith("a") else target)
+        assert "head_unreadable" in {f.kind for f in verify_folder(folder).findings}
+
+    def test_a_pipe_that_a_person_names_is_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out, into = os.pipe()
+        os.write(into, b"a key")
+        os.close(into)
+        waits: list[bool] = []
+        real = os.read
+        monkeypatch.setattr(
+            os, "read", lambda fd, size: (waits.append(os.get_blocking(fd)), real(fd, size))[1]
+        )
+        assert read_capped(f"/dev/fd/{out}", 100) == b"a key"
+        os.close(out)
+        assert waits
+        assert all(waits)
 
     def test_a_listing_that_misses_what_a_copier_just_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
