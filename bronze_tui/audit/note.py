@@ -29,7 +29,7 @@ MAX_SIGNATURES = 64
 ED25519 = b"\x01"
 
 _SECRET = "PRIVATE+KEY+"  # noqa: S105
-_BAD_NAME = re.compile(r"[\s+\x00-\x1f\x7f]")
+_BAD_NAME = re.compile(r"[\s+\x00-\x1f\x7f\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 
 
@@ -243,7 +243,7 @@ def _check_name(name: str) -> None:
     if not name or _BAD_NAME.search(name) or len(os.fsencode(name)) > 200:
         raise UsageError(
             f"a key cannot be called {name!a}",
-            todo="use something like example.com/bronze: no spaces, no plus, up to 200 bytes",
+            todo="use something like example.com/bronze: no spaces, no plus, 200 bytes of UTF-8",
         )
 
 

@@ -72,8 +72,8 @@ def verify_keys(given: Iterable[str]) -> list[VerifyKey]:
     texts = list(given) or os.environ.get(VKEY_VARIABLE, "").split()
     if not texts:
         raise UsageError(
-            "whose signature is trusted?",
-            todo=f"give --vkey with the signer's public text, or {VKEY_VARIABLE}",
+            "nobody was named whose signature is trusted",
+            todo=f"give --vkey with the signer's public text, or set {VKEY_VARIABLE}",
         )
     return [parse_vkey(text) for text in texts]
 

@@ -28,14 +28,14 @@ class ProofOptions:
     attestations: tuple[Path, ...] = ()
 
     def asked(self, target: Path | str | None) -> bool:
-        """Whether a proof file is to be verified instead of PATH.
+        """Whether a proof file is to be verified instead of TARGET.
 
         Raises:
             UsageError: both or neither are given, or options that need a proof stand alone.
         """
         if self.file is not None:
             if target is not None or self.attestations:
-                raise UsageError("give a PATH or --attestation, or --proof, not both")
+                raise UsageError("give a TARGET or --attestation, or --proof, not both")
             return True
         if self.parquet:
             raise UsageError("--parquet goes with --proof")
@@ -44,7 +44,7 @@ class ProofOptions:
                 raise UsageError("--old-head does not go with --attestation")
             return False
         if target is None:
-            raise UsageError("what is to be verified?", todo="give the PAS folder, or --proof FILE")
+            raise UsageError("nothing was named to verify", todo="give a TARGET, or --proof FILE")
         return False
 
     def heads(self, report: VerifyReport, chain_key: str) -> VerifyReport:
@@ -128,13 +128,13 @@ _OPTIONS = (
     ),
     click.option("--forget", is_flag=True, help="Drop the heads last seen here before verifying."),
     click.option(
-        "--proof", metavar="FILE", type=_PATH, help="Verify a proof file instead of PATH."
+        "--proof", metavar="FILE", type=_PATH, help="Verify a proof file instead of TARGET."
     ),
     click.option(
         "--vkey",
         metavar="VKEY",
         multiple=True,
-        help="Whose signature is trusted: on the signed heads at PATH, a proof, an attestation "
+        help="Whose signature is trusted: on the signed heads at TARGET, a proof, an attestation "
         "(or BRONZE_VKEY).",
     ),
     click.option(
@@ -142,7 +142,7 @@ _OPTIONS = (
         metavar="FILE",
         multiple=True,
         type=_PATH,
-        help="Verify what 'bronze rebuild --attest' signed; with PATH against its chain too.",
+        help="Verify what 'bronze rebuild --attest' signed; with TARGET against its chain too.",
     ),
     click.option(
         "--parquet",

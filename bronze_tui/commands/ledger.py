@@ -95,9 +95,10 @@ def ledgers_in_source(
 
 def _from_file(path: Path) -> bytes:
     where = safe_text(str(path))
-    if not path.is_file():
-        raise UsageError("no such file", where=where, todo="give a lake object or a ledger number")
     try:
+        if not path.is_file():
+            what = "not a file" if path.exists() else "no such file"
+            raise UsageError(what, where=where, todo="give a lake object or a ledger number")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"larger than {MAX_BYTES >> 20} MiB", where=where)
         return path.read_bytes()

@@ -101,6 +101,8 @@ def skip(seq: str, config: Path | None, sets: tuple[str, ...], chain_key: str, r
         raise UsageError(f"{seq!r} is no event number", todo="write 12 or 12-20")
     if not reason.strip():
         raise UsageError("the reason is empty", where="--reason", todo="say why in a few words")
+    if any("\ud800" <= letter <= "\udfff" for letter in reason):
+        raise UsageError("the reason is no UTF-8", where="--reason", todo="write it again")
     click.echo(_plain(work(_settings(config, sets), chain_key, first, last, reason.strip())))
 
 

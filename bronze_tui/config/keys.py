@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -14,6 +15,8 @@ from pydantic.fields import FieldInfo
 
 from bronze_tui.config.models import Settings
 from bronze_tui.config.sections import IGNORED_THERE, EraEntry, Key
+
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 class Shape(Enum):
@@ -76,7 +79,7 @@ def find(dotted: str) -> Slot | None:
         if slot is None:
             return None
         model = slot.model
-        if slot.shape is Shape.SECTIONS and parts and not parts.pop(0).isdecimal():
+        if slot.shape is Shape.SECTIONS and parts and not _INDEX.fullmatch(parts.pop(0)):
             return None
     return slot
 

@@ -228,7 +228,7 @@ def test_closed_streams_are_no_failure(closed: tuple[int, ...], tmp_path: Path) 
         for number in closed:
             os.close(number)
 
-    done = subprocess.run([sys.executable, "-c", script], preexec_fn=close, timeout=60)  # noqa: PLW1509
+    done = subprocess.run([sys.executable, "-c", script], preexec_fn=close, timeout=60)
     assert done.returncode == 0
 
 

@@ -249,10 +249,10 @@ def test_usage_of_proof(operator: Operator, args: tuple[str, ...], text: str) ->
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ((), "what is to be verified"),
+        ((), "nothing was named to verify; give a TARGET, or --proof FILE"),
         ((".", "--proof", "x"), "not both"),
         ((".", "--parquet", "x"), "goes with --proof"),
-        (("--proof", "x"), "whose signature"),
+        (("--proof", "x"), "nobody was named whose signature is trusted; give --vkey"),
         (("--proof", "x", "--vkey", "nonsense"), "not a verification key"),
     ],
 )

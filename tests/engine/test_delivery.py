@@ -269,6 +269,7 @@ class TestParked:
             ("skip", "x", "--reason", "x"),
             ("skip", "3-2", "--reason", "x"),
             ("skip", "1", "--reason", " "),
+            ("skip", "1", "--reason", "\udcff"),
             ("skip", "1"),
             ("retry", "--chain", "a/b/c"),
         ],

@@ -169,6 +169,12 @@ def test_other_texts_are_no_signing_key_and_are_not_repeated(text: str) -> None:
     assert "AYEK" not in repr(parse_signing_key(GO_KEY))
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "n" * 201, "\udcff"])
+def test_names_that_no_key_has(name: str) -> None:
+    with pytest.raises(UsageError, match="a key cannot be called"):
+        new_key(name)
+
+
 def test_a_new_key_reads_back() -> None:
     key = new_key("example.com/log")
     assert parse_signing_key(key.secret_text()) == key

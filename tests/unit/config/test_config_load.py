@@ -254,6 +254,7 @@ def test_set_takes_lists_maps_and_eras(write: Write) -> None:
         ("era.", "unknown key"),
         ("=x", "unknown key"),
         ("eras.x.era_id=a", "unknown key"),
+        (f"eras.{'9' * 5000}.era_id=a", "unknown key"),
         ("eras.0=a", "is a list of eras"),
         ("source.options=a", "is a mapping of names"),
         ("source.options.=a", "unknown key"),

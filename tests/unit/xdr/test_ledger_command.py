@@ -128,7 +128,9 @@ def test_close_time_beyond_the_calendar(
 def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = run(tmp_path / "missing")
     assert isinstance(missing.exception, UsageError)
-    assert isinstance(run(tmp_path).exception, UsageError)
+    folder = run(tmp_path).exception
+    assert isinstance(folder, UsageError)
+    assert folder.what == "not a file"
     path = tmp_path / "cut.xdr.zst"
     path.write_bytes(zstandard.compress(bytes(5000))[:-3])
     result = run(path)
