@@ -103,7 +103,7 @@ def engine_info(state_dir: Path) -> EngineInfo | None:
         raise EngineUnreachable(
             f"cannot be read ({error.strerror})", where=str(file), todo="run as the engine's user"
         ) from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise EngineUnreachable(
             "is damaged", where=str(file), todo="no engine can be found through it; start a run"
         ) from error

@@ -33,6 +33,8 @@ def has_died(note: Mapping[str, Any]) -> bool:
     pid, ticks = note.get("pid"), note.get("ticks")
     if not isinstance(pid, int) or isinstance(pid, bool) or not isinstance(ticks, int):
         return False
+    if not 0 < pid < 1 << 31:
+        return False
     if (note.get("boot"), note.get("namespace")) != _place():
         return False
     return not _lives(pid, ticks)

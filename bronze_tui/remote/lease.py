@@ -26,6 +26,8 @@ TTL_SECONDS = 120.0
 SKEW_SECONDS = 30.0
 """Others wait so much longer, for clocks that differ."""
 HEARTBEAT_SECONDS = 20.0
+_LONGEST_TTL = 86_400.0
+"""A note that promises more is damaged: it would lock the dataset for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +169,10 @@ class Lease:
 
     def _is_free(self, seen: _Seen) -> bool:
         ttl = seen.note.get("ttl_seconds")
-        lifetime = float(ttl) if isinstance(ttl, int | float) else TTL_SECONDS
+        known = isinstance(ttl, int | float) and 1 < ttl <= _LONGEST_TTL
         return (
             seen.note.get("released") is True
-            or self._clock.wall() - seen.modified > lifetime + SKEW_SECONDS
+            or self._clock.wall() - seen.modified > (ttl if known else TTL_SECONDS) + SKEW_SECONDS
             or holder.has_died(seen.note)
         )
 

@@ -569,7 +569,8 @@ class TestLease:
     def test_unreadable_note_holds_until_it_is_old(self, tmp_path: Path) -> None:
         times = Times()
         store = memory_store(tmp_path, MemoryStore(), clock=times.clock())
-        for note in (b"", b"\xff", b"[]", json.dumps({"ttl_seconds": "x"}).encode()):
+        notes = [json.dumps({"ttl_seconds": ttl}).encode() for ttl in ("x", 10**400, 1e300, -1)]
+        for note in (b"", b"\xff", b"[]", b'{"ttl_seconds": NaN}', *notes):
             store.replace(LOCK, note)
             with pytest.raises(LockedError):
                 store.lock(LOCK, "one")

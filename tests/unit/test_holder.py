@@ -65,7 +65,15 @@ def test_a_number_that_is_used_again_is_another_process(child: Child) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"boot": "x"}, {"namespace": "pid:[1]"}, {"pid": "12"}, {"ticks": None}, {"pid": True}],
+    [
+        {"boot": "x"},
+        {"namespace": "pid:[1]"},
+        {"pid": "12"},
+        {"ticks": None},
+        {"pid": True},
+        {"pid": -1},
+        {"pid": 2**70},
+    ],
 )
 def test_what_cannot_be_known_counts_as_living(child: Child, other: dict[str, Any]) -> None:
     process, note = child

@@ -240,7 +240,7 @@ def test_a_long_path_gets_a_private_socket(
         short.rmdir()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": "x"}', '{"pid": 1e999}'])
 def test_a_damaged_engine_file_is_named_and_replaced(tmp_path: Path, text: str) -> None:
     (tmp_path / "engine.json").write_text(text)
     with pytest.raises(EngineUnreachable, match=r"engine\.json: is damaged"):
