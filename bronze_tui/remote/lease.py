@@ -169,10 +169,11 @@ class Lease:
 
     def _is_free(self, seen: _Seen) -> bool:
         ttl = seen.note.get("ttl_seconds")
-        known = isinstance(ttl, int | float) and 1 < ttl <= _LONGEST_TTL
+        if not (isinstance(ttl, int | float) and 1 < ttl <= _LONGEST_TTL):
+            ttl = TTL_SECONDS
         return (
             seen.note.get("released") is True
-            or self._clock.wall() - seen.modified > (ttl if known else TTL_SECONDS) + SKEW_SECONDS
+            or self._clock.wall() - seen.modified > ttl + SKEW_SECONDS
             or holder.has_died(seen.note)
         )
 

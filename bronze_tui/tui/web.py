@@ -122,16 +122,21 @@ class GuardedServer(Server):
         return response
 
     def _same(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.options.token.encode())
+        # What is no UTF-8 comes as lone surrogates, which do not encode.
+        return hmac.compare_digest(given.encode(errors="replace"), self.options.token.encode())
 
     def _check_place(self, request: web.Request) -> None:
         """Other sites' pages must not reach us: neither by a name of theirs that resolves to this
         machine, nor by a socket opened from their page."""
-        host = urlsplit(f"//{request.host}").hostname or ""
+        origin = request.headers.get("Origin", "")
+        try:
+            host = urlsplit(f"//{request.host}").hostname or ""
+            place = urlsplit(origin).netloc
+        except ValueError:
+            raise web.HTTPForbidden(text="no such address\n") from None
         if is_loopback(self.options.host) and not is_loopback(host):
             raise web.HTTPForbidden(text="this server answers to its own address only\n")
-        origin = request.headers.get("Origin", "")
-        if origin and urlsplit(origin).netloc != request.host:
+        if origin and place != request.host:
             raise web.HTTPForbidden(text="opened from another site\n")
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:

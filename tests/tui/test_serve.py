@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ def served(demo: Path) -> Iterator[Any]:
             text=True,
         )
         children.append(child)
+        serve.child = child  # type: ignore[attr-defined]
         assert child.stdout is not None
         line = child.stdout.readline()
         found = re.search(r"http://\S+", line)
@@ -116,6 +118,24 @@ def test_a_signal_as_soon_as_the_address_is_printed_is_an_orderly_end(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert len(said) == 1
+
+
+@NEED_WEB
+@pytest.mark.parametrize(
+    "line",
+    ["Host: [::1", "Host: [x]:1", "Origin: http://[", "Cookie: bronze_token=\xff", "Host: \xff"],
+)
+def test_headers_that_are_none_are_refused_without_a_word(served: Any, line: str) -> None:
+    url = served("--token", "x" * 24)
+    host, _, port = url.removeprefix("http://").partition("/")[0].rpartition(":")
+    lines = [line] if line.startswith("Host") else [f"Host: {host}:{port}", line]
+    request = "".join(f"{each}\r\n" for each in ["GET / HTTP/1.0", *lines, ""])
+    with socket.create_connection((host, int(port)), timeout=20) as peer:
+        peer.sendall(request.encode("latin-1"))
+        answer = peer.makefile("rb").read()
+    assert answer.split()[1] == b"403", answer
+    served.child.send_signal(signal.SIGTERM)
+    assert served.child.stderr.read() == ""
 
 
 @NEED_WEB
