@@ -109,16 +109,6 @@ class RunControl:
             if self.stopping:
                 raise BuildStopped("the run stops; nothing of this partition was committed")
 
-    def wait(self, seconds: float) -> None:
-        """Sleep, but wake up to end.
-
-        Raises:
-            BuildStopped: the run gives builds up.
-        """
-        with self.changed:
-            self.changed.wait_for(lambda: self.stopping, timeout=seconds)
-        self.check()
-
     def back_off(self, partition: str, seconds: float) -> None:
         """Sleep before a partition's next try; ``retry`` ends it early, a pause holds it.
 

@@ -78,6 +78,8 @@ class Engine:
         self._tip: int | None = None
         self._tip_checked: float | None = None
         self._tip_failures = 0
+        self._tip_again: float | None = None
+        """When to ask for the tip again after a failure."""
         self._was_at_tip = False
         self._halted_by: BronzeError | None = None
         self._failures: list[str] = []
@@ -148,8 +150,13 @@ class Engine:
             with self._control.changed:
                 gated = not self._has_room()
                 if gated or self._schedule.next_commit not in self._schedule.outcomes:
-                    self._control.changed.wait(_GATE if gated else _TICK)
+                    self._control.changed.wait(_GATE if gated else self._breath())
             self._look_at_tip()
+
+    def _breath(self) -> float:
+        if self._tip_again is None:
+            return _TICK
+        return min(_TICK, max(_GATE, self._tip_again - time.monotonic()))
 
     def _has_room(self) -> bool:
         """Whether the outbox lets another event in; what was asked to end commits what it has."""
@@ -162,7 +169,7 @@ class Engine:
                 return False
             if self._control.ending or self._schedule.failed:
                 return True
-            if self._offer() is not None:
+            if self._offer() is not None or self._tip_again is not None:
                 return False
             return self._all_finished() or not self._options.follow
 
@@ -298,7 +305,10 @@ class Engine:
             wanted = not self._control.ending and self._offer() is None
         if not wanted or self._all_finished():
             return
-        if self._tip_checked is not None:
+        if self._tip_again is not None:
+            if now < self._tip_again:
+                return
+        elif self._tip_checked is not None:
             if not self._options.follow or now - self._tip_checked < self._options.poll_interval:
                 return
             self._note_at_tip()
@@ -308,7 +318,7 @@ class Engine:
         except SourceError as error:
             self._tip_failed(error)
             return
-        self._tip_failures = 0
+        self._tip_failures, self._tip_again = 0, None
         with self._control.changed:
             if tip is not None and tip != self._tip:
                 self._was_at_tip = False
@@ -319,9 +329,9 @@ class Engine:
         self._tip_failures += 1
         if not error.retryable or self._tip_failures >= max(1, self._options.retry_attempts):
             raise error
-        self._tip_checked = None
+        # Not waited for here: locks are kept, commits go on, and the operator is heard meanwhile.
+        self._tip_again = time.monotonic() + self._options.retry_backoff * self._tip_failures
         self._say(Alert("warn", "source", str(error), "tried again shortly"))
-        self._control.wait(self._options.retry_backoff * self._tip_failures)
 
     def _note_at_tip(self) -> None:
         if not self._was_at_tip and self._schedule.next_commit == self._schedule.next_index:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from copying import Site, digests
 from damage import RANGES, check_committed, check_whole, mend, reforge, strays
 
 from bronze_tui.audit.folder import declared_holes, resolve, verify_folder
+from bronze_tui.domain.errors import SourceUnavailable
 from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.engine.opening import RunFlags
+from bronze_tui.lake.source import LakeSource
 from bronze_tui.testing.tiny_lake import TinyLake, find_object, remove, replace_object, rewrite
 
 HOLE = "6-9"
@@ -46,6 +50,33 @@ def test_the_tip_of_an_endless_era_is_exit_0(small: Site, clean: dict[str, str])
     assert (run.code, run.finished.outcome) == (0, "at_tip")
     assert "ends at ledger 11" in run.finished.message
     check_committed(small, clean, RANGES[:2])
+
+
+@pytest.mark.parametrize(("wish", "outcome"), [("stop", "stopped"), ("drain", "drained")])
+def test_a_run_that_waits_for_its_source_ends_as_asked(
+    small: Site, monkeypatch: pytest.MonkeyPatch, wish: str, outcome: str
+) -> None:
+    real = LakeSource.tip
+    away = threading.Event()
+
+    def tip(self: LakeSource) -> int | None:
+        if away.is_set():
+            raise SourceUnavailable("no answer")
+        return real(self)
+
+    def listen(record: dict[str, Any]) -> None:
+        if record.get("state") == "at_tip":
+            away.set()
+        if "tried again shortly" in record.get("todo", ""):
+            getattr(process.control, wish)("test")
+
+    monkeypatch.setattr(LakeSource, "tip", tip)
+    changes = {"era__ledger_end": 0, "perf__retry_attempts": 2, "perf__retry_backoff_ms": 60_000}
+    process, _ = small.engine(None, listen, **changes)
+    begin = time.monotonic()
+    finished = process.run()
+    assert (finished.outcome, finished.exit_code) == (outcome, 0)
+    assert time.monotonic() - begin < 50
 
 
 def test_a_missing_ledger_is_a_gap_as_soon_as_a_newer_one_stands(
