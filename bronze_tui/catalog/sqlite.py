@@ -35,7 +35,8 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         super().__init__(str(path), Patience())
         address = urllib.parse.quote(str(path.resolve()))
-        mode = f"file:{address}?mode={'ro' if read_only else 'rwc'}"
+        # A reader too must be able to roll back what a killed writer left half done.
+        mode = f"file:{address}?mode={'rw' if read_only else 'rwc'}"
         self._engine = sa.create_engine(
             "sqlite+pysqlite://", creator=lambda: _connect(mode), poolclass=StaticPool
         )
@@ -69,7 +70,9 @@ class SqliteDatabase(Database):
 
     def _check(self, read_only: bool) -> None:
         run = self._connection.exec_driver_sql
-        if not read_only:
+        if read_only:
+            run("PRAGMA query_only=ON")
+        else:
             run("PRAGMA synchronous=EXTRA")
             run("PRAGMA foreign_keys=ON")
         broken = run("PRAGMA quick_check(1)").scalar()
@@ -95,7 +98,14 @@ class SqliteDatabase(Database):
                 f"the catalog forbids it ({cause})", where=self.where, todo="run bronze verify"
             )
         # By code: a damaged catalog puts any word into the text.
-        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+        whole = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+        if whole == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return StoreRefused(
+                "a killed process left a transaction half done, and this user may not undo it",
+                where=self.where,
+                todo="run it as the copier's user, or run the copier again",
+            )
+        code = whole & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LockedError(
                 "another process holds the catalog",

@@ -4,6 +4,8 @@ fencing; and damage of the file."""
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -220,3 +222,46 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_odd_paths(tmp_path: Path, name: str) -> None:
     Catalog(tmp_path / name).close()
     assert (tmp_path / name).is_file()
+
+
+KILLED = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size=1")
+db.execute("BEGIN IMMEDIATE")
+for number in range(400):
+    db.execute("INSERT INTO _bronze_info VALUES (?, ?)", (f"k{number}", "x" * 2000))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def half_done(tmp_path: Path) -> Path:
+    """A catalog whose writer was killed when a part of its transaction was in the file."""
+    file = tmp_path / "state" / "catalog.sqlite"
+    file.parent.mkdir()
+    Catalog(file).close()
+    subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False, timeout=60)
+    assert file.with_name("catalog.sqlite-journal").exists()
+    return file
+
+
+def test_a_reader_undoes_what_a_killed_writer_left(half_done: Path) -> None:
+    catalog = Catalog(half_done, read_only=True)
+    assert catalog.chain_keys() == []
+    with pytest.raises(StoreRefused), catalog.transaction() as c:
+        c.exec_driver_sql("INSERT INTO _bronze_info VALUES ('a', 'b')")
+    catalog.close()
+    with closing(sqlite3.connect(half_done)) as db:
+        assert db.execute("SELECT count(*) FROM _bronze_info").fetchone() == (1,)
+
+
+def test_a_reader_who_may_not_write_is_told_why(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda at, **more: real(at.replace("mode=rw", "mode=ro"), **more)
+    )
+    with pytest.raises(StoreRefused, match="a killed process left a transaction half done"):
+        Catalog(half_done, read_only=True)
