@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from bronze_tui.audit.folder import resolve
 from bronze_tui.audit.names import BACKUP_FOLDER
+from bronze_tui.config.redact import redact
 from bronze_tui.domain.errors import BronzeError, UsageError
 from bronze_tui.domain.layout import RAW_TABLE
 from bronze_tui.domain.ledger import LedgerRange
@@ -229,9 +230,7 @@ def _take_folder(target: Target, path: Path) -> None:
 
 def _take_data(target: Target, text: str) -> None:
     if "://" in text and not text.startswith("file://"):
-        parts = urlsplit(text)
-        if not parts.netloc:
-            raise UsageError("names no bucket", where=text, todo="give s3://BUCKET/PREFIX")
+        parts = _address(text)
         target.url = f"{parts.scheme}://{parts.netloc}"
         inside = parts.path.strip("/")
         target.prefix = f"{inside}/" if inside else ""
@@ -246,6 +245,21 @@ def _take_data(target: Target, text: str) -> None:
             f"no dataset here: no NETWORK/ERA/VERSION/{RAW_TABLE}", where=f"--data {text}"
         )
     target.data = found[0]
+
+
+def _address(text: str) -> SplitResult:
+    """A store's URL taken apart; one that holds credentials would be printed and remembered."""
+    from bronze_tui.config.values import address
+
+    scheme, _, rest = text.partition("://")
+    try:
+        return urlsplit(address(f"{scheme.lower()}://{rest}"))
+    except ValueError as error:
+        raise UsageError(
+            f"the address {str(error).partition('; ')[0]}",
+            where=redact(text),
+            todo="give s3://BUCKET/PREFIX, and credentials in the environment",
+        ) from None
 
 
 def _data_folder(path: Path) -> tuple[Path, tuple[str, ...]] | None:

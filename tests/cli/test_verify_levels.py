@@ -670,6 +670,14 @@ def test_the_chain_is_never_narrowed(site: Site) -> None:
     assert isinstance(run(site, "chain", "--sample", "1").exception, UsageError)
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "s3://", "s3://AKIA:hunter2@b/x", "://b"])
+def test_addresses_that_are_none_are_said_without_secrets(site: Site, url: str) -> None:
+    for args in ([url, "--level", "file"], [str(site.pas), "--level", "file", "--data", url]):
+        error = CliRunner().invoke(command, args).exception
+        assert isinstance(error, UsageError)
+        assert "hunter2" not in str(error)
+
+
 def test_state_takes_up_where_it_stopped(site: Site, tmp_path: Path) -> None:
     state = tmp_path / "verified"
     whole = parquet(site, PARTITION).read_bytes()
