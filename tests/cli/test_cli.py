@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from types import ModuleType
 import click
 import pytest
 
-from bronze_tui import cli
+from bronze_tui import cli, start
 from bronze_tui.domain.errors import BronzeError, ConfigError, Exit, GapError, LockedError
 from bronze_tui.journal.control import ControlServer
 
@@ -213,6 +214,28 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert process.wait(60) == cli.PIPE_CLOSED
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_ctrl_c_while_it_is_imported_is_quiet(tmp_path: Path) -> None:
+    busy = "import os, signal; os.kill(os.getpid(), signal.SIGINT); raise SystemExit(99)"
+    (tmp_path / "click.py").write_text(busy)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from bronze_tui.start import main; sys.exit(main())"],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+def test_the_installed_command_hears_ctrl_c_afterwards(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(sys, "argv", ["bronze", "--version"])
+    assert start.main() == 0
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capsys.readouterr().out.startswith("bronze ")
 
 
 @pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
