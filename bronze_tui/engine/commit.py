@@ -36,14 +36,13 @@ class Committer:
     """The only writer of an era's chain.
 
     ``head`` is the chain's last link, ``last`` the one of the highest ledgers: they differ behind
-    a hole that was filled late.
+    a hole that was filled late. ``edge_hash`` is the hex hash of the ledger before the era, where
+    the run knows it from the era that ends there.
 
     Args:
         emitters: where audit events go; empty when ``pas.enabled`` is false, then events wait in
             the catalog.
         say: takes journal events.
-        edge_hash: hex hash of the ledger before the era, when the run knows it from the era that
-            ends there.
     """
 
     def __init__(

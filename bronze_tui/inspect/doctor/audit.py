@@ -70,7 +70,7 @@ def chain(folder: Path) -> Finding:
 def _judged(report: VerifyReport, folder: Path) -> Finding:
     events = sum(chain.events for chain in report.chains)
     todo = f"bronze verify {folder} says more; restore the folder from a copy before a run"
-    wrong = next((f for c in report.chains for f in c.findings if f.kind.startswith("head_")), None)
+    wrong = next((f for f in report.all_findings() if f.kind.startswith("head_")), None)
     if wrong is not None:
         text = "audit head IS NOT the last event"
         return NOTES.fail("audit", text, wrong.message, todo, Exit.FAILED)
@@ -78,6 +78,10 @@ def _judged(report: VerifyReport, folder: Path) -> Finding:
     if broken is not None and broken.first_wrong is not None:
         text = f"audit chain {broken.chain_key} is BROKEN"
         return NOTES.fail("audit", text, broken.first_wrong.message, todo)
+    foreign = next((f for f in report.findings if f.severity == "error"), None)
+    if foreign is not None:
+        text = f"audit folder is NOT sound: {foreign.file or foreign.kind}"
+        return NOTES.fail("audit", text, foreign.message, todo)
     return NOTES.ok("audit", f"audit head is the last of {events:,} events", str(folder))
 
 

@@ -212,7 +212,7 @@ def _holder(chain_key: str, data: bytes) -> Finding:
 
 def _is_dead(pid: object, host: object) -> bool:
     """Whether a process of this machine has ended; unknown ones live."""
-    if host != socket.gethostname() or not isinstance(pid, int) or pid <= 1:
+    if host != socket.gethostname() or not isinstance(pid, int) or not 1 < pid < 1 << 31:
         return False
     try:
         os.kill(pid, 0)

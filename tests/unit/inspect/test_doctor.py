@@ -370,6 +370,8 @@ def test_a_dead_copier_is_told_from_a_living_one(own: Site) -> None:
     assert "was left locked by gone" in probed(own, LocalStore(own.data))["lock"].text
     path.write_text(json.dumps({**note, "host": "elsewhere", "heartbeat": "2020-01-01T00:00:00Z"}))
     assert "was left locked" in probed(own, LocalStore(own.data))["lock"].text
+    path.write_text(json.dumps({**note, "pid": 2**70}))
+    assert "is being copied by gone" in probed(own, LocalStore(own.data))["lock"].text
     path.write_bytes(b"\xff")
     assert probed(own, LocalStore(own.data))["lock"].state == "warn"
 
@@ -425,6 +427,14 @@ def test_the_audit_head_is_compared(own: Site, copied: Site) -> None:
 
     assert found(copied.pas)["audit"].state == "ok"
     shutil.copytree(copied.pas, own.pas)
+    heads = own.pas / "pas-chain-heads.json"
+    whole = heads.read_bytes()
+    heads.write_bytes(whole[:-3])
+    assert "audit head IS NOT" in found(own.pas)["audit"].text
+    heads.write_bytes(whole)
+    (own.pas / "a_b_c_1-2.json").write_bytes(b"{")
+    assert "audit folder is NOT sound: a_b_c_1-2.json" in found(own.pas)["audit"].text
+    (own.pas / "a_b_c_1-2.json").unlink()
     next(p for p in own.pas.glob("*50-65.json")).unlink()
     assert "audit head IS NOT" in found(own.pas)["audit"].text
     assert found(own.pas)["head"].state == "warn"
