@@ -33,6 +33,7 @@ from bronze_tui.domain.errors import SourceDenied, StateError, UsageError
 from bronze_tui.domain.ledger import LedgerRange
 
 _LISTINGS = 5
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +190,8 @@ def _verify(
 
 
 def read_capped(path: str | Path, limit: int) -> bytes:
-    """The file's bytes, or its first ``limit + 1`` when it is larger. A pipe (``<(command)``) is
-    waited for while somebody writes to it.
+    """The file's bytes, or its first ``limit + 1`` when it is larger. Only a pipe that a person
+    names (``/dev/stdin``, ``<(command)``) is waited for, never one that lies in a folder.
 
     Raises:
         SourceDenied: it cannot be read.
@@ -198,7 +199,8 @@ def read_capped(path: str | Path, limit: int) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            os.set_blocking(fd, True)
+            if str(path).startswith(_STREAMS):
+                os.set_blocking(fd, True)
             data = os.read(fd, limit + 1)
             while len(data) <= limit and (more := os.read(fd, limit + 1 - len(data))):
                 data += more

@@ -208,6 +208,14 @@ class TestReading:
         assert waits
         assert all(waits)
 
+    def test_a_pipe_in_a_folder_is_not_waited_for(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "a.signed-head"
+        os.mkfifo(pipe)
+        writer = os.open(pipe, os.O_RDWR)
+        with pytest.raises(SourceDenied, match="cannot be read"):
+            read_capped(pipe, 100)
+        os.close(writer)
+
     def test_a_listing_that_misses_what_a_copier_just_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
