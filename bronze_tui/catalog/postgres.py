@@ -4,8 +4,8 @@ again when it is lost."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from bronze_tui.catalog.database import Database
 from bronze_tui.catalog.dsn import parse
 from bronze_tui.catalog.outage import Patience
+from bronze_tui.catalog.punctual import PunctualConnection
 from bronze_tui.domain.errors import BronzeError, CatalogUnavailable, StateError, StoreRefused
 
 REBUILD = "run 'bronze catalog rebuild': it is made again from commit records and audit events"
@@ -29,11 +30,19 @@ _AWAY = {
     "55P03": "has its tables locked by another session",
     "57014": "cancelled the statement",
 }
+SILENCE = 30.0
+"""Seconds without an answer after which a session is given up."""
+_LONG_WORK = 600.0
+"""The same for what goes through whole tables."""
+_PARTING = 2.0
+"""The same for giving locks back at the end, which the server does by itself a bit later."""
 _SESSION = (
     # What was acknowledged must survive the server's crash; stronger settings are kept.
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'",
-    "SET lock_timeout = '30s'",
+    # Nothing of ours takes longer, and nobody may wait for the answer any more.
+    f"SELECT set_config('statement_timeout', '{_LONG_WORK:.0f}s', false)"
+    " WHERE current_setting('statement_timeout') = '0'",
     # So that the server frees the locks of a machine that vanished.
     "SET tcp_keepalives_idle = 15",
     "SET tcp_keepalives_interval = 5",
@@ -46,6 +55,7 @@ class PostgresDatabase(Database):
 
     Args:
         patience: what to do when the session is lost. Opening never waits.
+        silence: seconds without an answer after which the session counts as lost.
 
     Raises:
         CatalogUnavailable: not reachable. ConfigError: the connection string is wrong.
@@ -54,11 +64,18 @@ class PostgresDatabase(Database):
     rebuild_hint = REBUILD
 
     def __init__(
-        self, dsn: str, *, read_only: bool = False, patience: Patience | None = None
+        self,
+        dsn: str,
+        *,
+        read_only: bool = False,
+        patience: Patience | None = None,
+        silence: float = SILENCE,
     ) -> None:
         self._address = parse(dsn, read_only=read_only)
         super().__init__(self._address.where, patience or Patience())
         self._read_only = read_only
+        self._lock_wait = 0.8 * silence
+        self._silence = silence
         self._engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._dial, poolclass=NullPool
         )
@@ -80,12 +97,22 @@ class PostgresDatabase(Database):
         """End the session, and with it its locks; idempotent."""
         with self._lock:
             self._closed = True
+            self._silence = min(self._silence, _PARTING)
             if self._session is not None:
                 # Else the next run might find its locks taken for a moment.
                 with suppress(SQLAlchemyError):
                     self._session.execute(sa.select(sa.func.pg_advisory_unlock_all()))
             self._drop()
             self._engine.dispose()
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A block whose statements may go through whole tables before they answer."""
+        before, self._silence = self._silence, max(self._silence, 1.1 * _LONG_WORK)
+        try:
+            yield
+        finally:
+            self._silence = before
 
     def on_new_session(self, again: Callable[[sa.Connection], None]) -> None:
         """Call ``again`` with every session that replaces a lost one, before it is used."""
@@ -143,6 +170,8 @@ class PostgresDatabase(Database):
         try:
             for statement in _SESSION:
                 session.exec_driver_sql(statement)
+            # Shorter than our patience, so that it is the server who says what it waits for.
+            session.exec_driver_sql(f"SET lock_timeout = {self._lock_wait * 1000:.0f}")
             if self._read_only:
                 session.exec_driver_sql("SET default_transaction_read_only = on")
             session.commit()
@@ -193,7 +222,9 @@ class PostgresDatabase(Database):
             self._drop()
 
     def _dial(self) -> Any:
-        return psycopg.connect(**self._address.options)
+        session = PunctualConnection.connect(**self._address.options)
+        session.patience = lambda: self._silence
+        return session
 
     def _damaged(self, error: Exception) -> BronzeError:
         cause = self._address.clean(str(error))

@@ -246,6 +246,11 @@ class CatalogSettings(Section):
         default=False,
         description="End when PostgreSQL is away for max_outage; else wait as long as it takes.",
     )
+    timeout: Annotated[Seconds, Field(ge=0.1, le=90), OURS] = Field(
+        default=30.0,
+        description="Seconds that PostgreSQL may say nothing before the session is given up and"
+        " made again; only migrations may take longer.",
+    )
     max_outage: Annotated[Seconds, Field(gt=0, le=86_400), OURS] = Field(
         default=60.0,
         description="Seconds without PostgreSQL after which a strict run, or one that ends, gives"
