@@ -206,8 +206,8 @@ def _client(options: StoreOptions) -> Any:
     common: dict[str, Any] = {
         "client_options": {
             "allow_http": options.endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=10),
-            "timeout": timedelta(seconds=120),
+            "connect_timeout": timedelta(seconds=min(10.0, options.timeout)),
+            "timeout": timedelta(seconds=options.timeout),
         },
         # The store repeats what had no answer itself, and counts it.
         "retry_config": {"max_retries": 0},
