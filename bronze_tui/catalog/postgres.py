@@ -17,6 +17,7 @@ from bronze_tui.catalog.database import Database
 from bronze_tui.catalog.dsn import parse
 from bronze_tui.catalog.outage import Patience
 from bronze_tui.catalog.punctual import PunctualConnection
+from bronze_tui.catalog.unreachable import BRING_BACK, away
 from bronze_tui.domain.errors import BronzeError, CatalogUnavailable, StateError, StoreRefused
 
 REBUILD = "run 'bronze catalog rebuild': it is made again from commit records and audit events"
@@ -243,7 +244,7 @@ class PostgresDatabase(Database):
         lost = isinstance(orig, psycopg.OperationalError | psycopg.InterfaceError) and not code
         if lost or code[:2] == "08" or code[:4] == "57P0":
             self._drop()
-            return self._away(f"PostgreSQL does not answer ({cause})")
+            return away(cause, self.where)
         if code == "42501":
             return StoreRefused(
                 f"PostgreSQL refuses it to this role ({cause})",
@@ -253,9 +254,7 @@ class PostgresDatabase(Database):
         return StateError(f"catalog failed ({cause})", where=self.where, todo=REBUILD)
 
     def _away(self, what: str) -> CatalogUnavailable:
-        return CatalogUnavailable(
-            what, where=self.where, todo="bring the server back, or mend catalog.postgres_dsn"
-        )
+        return CatalogUnavailable(what, where=self.where, todo=BRING_BACK)
 
 
 def try_lock(session: sa.Connection, name: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bronze_tui.catalog.deliveries import Backlog, Deliveries
+from bronze_tui.catalog.opening import open_catalog, read_catalog
 from bronze_tui.catalog.store import Catalog
 from bronze_tui.config.models import Settings
 from bronze_tui.domain.endpoint import parse_endpoint
@@ -51,7 +52,7 @@ def report(settings: Settings) -> OutboxReport:
     """Read the outbox; writes nothing.
 
     Raises:
-        StateError: there is no catalog, or it is damaged.
+        StateError: there is no catalog yet, or it is damaged. CatalogUnavailable.
     """
     with _catalog(settings, read_only=True) as catalog:
         deliveries = Deliveries(catalog, read_only=True)
@@ -165,12 +166,16 @@ def _chosen(settings: Settings, catalog: Catalog, chain_key: str) -> Sequence[st
 
 @contextmanager
 def _catalog(settings: Settings, *, read_only: bool = False) -> Iterator[Catalog]:
-    path = settings.catalog_path()
-    if not path.exists():
+    catalog = read_catalog(settings)
+    if catalog is None:
+        in_server = settings.catalog.postgres_dsn.get_secret_value()
+        where = "catalog.postgres_dsn" if in_server else str(settings.catalog_path())
         raise StateError(
-            "there is no catalog", where=str(path), todo="it is made by the first bronze run"
+            "there is no catalog yet", where=where, todo="it is made by the first bronze run"
         )
-    catalog = Catalog(path, read_only=read_only)
+    if not read_only:
+        catalog.close()
+        catalog = open_catalog(settings)
     try:
         yield catalog
     finally:

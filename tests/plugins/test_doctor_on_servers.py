@@ -102,6 +102,18 @@ def test_credentials_that_may_only_read(
     assert found["store", "write"].todo
 
 
+def test_one_cause_is_one_finding(bucket: str, site: Site) -> None:
+    """Nothing was made, so nothing has to be removed, which would fail as well."""
+    assert bucket
+    site.settings["storage.url"] = "s3://no-such-bucket"
+    found = examined(site, "plugins", "store")
+    failed = {name: finding for (_, name), finding in found.items() if finding.state == "fail"}
+    assert sorted(failed) == ["open", "write"]
+    for finding in failed.values():
+        assert "no such bucket" in finding.detail
+        assert finding.todo == "make it, or correct the bucket's name"
+
+
 def test_a_server_that_ignores_the_condition_is_found_out(
     bucket: str, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,3 +191,4 @@ def test_a_postgresql_that_does_not_answer(site: Site) -> None:
     found = examined(site, "catalog", catalog__postgres_dsn=dsn)
     assert exit_code(found.values()) == 7
     assert "hunter2" not in repr(found)
+    assert found["catalog", "open"].todo.startswith("start PostgreSQL, or correct host and port")
