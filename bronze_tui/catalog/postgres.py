@@ -4,6 +4,7 @@ again when it is lost."""
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -34,7 +35,14 @@ _AWAY = {
 SILENCE = 30.0
 """Seconds without an answer after which a session is given up."""
 _LONG_WORK = 600.0
-"""The same for what goes through whole tables."""
+"""Seconds that a statement may take, and that the server is waited for while it says that it works
+on one that goes through whole tables."""
+_AT_WORK = (
+    "SELECT state = 'active' AND wait_event IS DISTINCT FROM 'ClientRead'"
+    " FROM pg_stat_activity WHERE pid = %s"
+)
+_ASIDE = 5.0
+"""The same for the session that is asked what another one does."""
 _PARTING = 2.0
 """The same for giving locks back at the end, which the server does by itself a bit later."""
 _SESSION = (
@@ -77,6 +85,7 @@ class PostgresDatabase(Database):
         self._read_only = read_only
         self._lock_wait = 0.8 * silence
         self._silence = silence
+        self._unhurried_until = 0.0
         self._engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._dial, poolclass=NullPool
         )
@@ -109,11 +118,23 @@ class PostgresDatabase(Database):
     @contextmanager
     def unhurried(self) -> Iterator[None]:
         """A block whose statements may go through whole tables before they answer."""
-        before, self._silence = self._silence, max(self._silence, 1.1 * _LONG_WORK)
+        self._unhurried_until = time.monotonic() + 1.1 * _LONG_WORK
         try:
             yield
         finally:
-            self._silence = before
+            self._unhurried_until = 0.0
+
+    def _is_at_work(self, pid: int) -> bool:
+        """Whether the server, asked over another session, works on a statement that may be long."""
+        if time.monotonic() >= self._unhurried_until:
+            return False
+        try:
+            with PunctualConnection.connect(**self._address.options) as other:
+                other.patience = lambda: _ASIDE
+                found = other.execute(_AT_WORK, (pid,)).fetchone()
+        except psycopg.Error:
+            return False
+        return found is not None and bool(found[0])
 
     def on_new_session(self, again: Callable[[sa.Connection], None]) -> None:
         """Call ``again`` with every session that replaces a lost one, before it is used."""
@@ -225,6 +246,7 @@ class PostgresDatabase(Database):
     def _dial(self) -> Any:
         session = PunctualConnection.connect(**self._address.options)
         session.patience = lambda: self._silence
+        session.excused = self._is_at_work
         return session
 
     def _damaged(self, error: Exception) -> BronzeError:

@@ -258,7 +258,7 @@ class CatalogSettings(Section):
     timeout: Annotated[Seconds, Field(ge=0.1, le=90), OURS] = Field(
         default=30.0,
         description="Seconds that PostgreSQL may say nothing before the session is given up and"
-        " made again; only migrations may take longer.",
+        " made again; only migrations at which it works may take longer.",
     )
     max_outage: Annotated[Seconds, Field(gt=0, le=86_400), OURS] = Field(
         default=60.0,

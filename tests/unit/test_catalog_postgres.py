@@ -306,6 +306,10 @@ def test_what_is_long_but_answers_is_not_given_up(postgres: Database) -> None:
     database = PostgresDatabase(postgres.dsn, silence=0.3)
     with database.unhurried(), database.reading() as c:
         c.exec_driver_sql("select pg_sleep(1)")
+    session = database.connection.connection.driver_connection
+    assert isinstance(session, psycopg.Connection)
+    with database.unhurried():
+        assert not database._is_at_work(session.info.backend_pid), "it waits for us"
     rows = "select pg_sleep(0.02), repeat('x', 20000) from generate_series(1, 50)"
     with database.reading() as c:
         assert len(c.exec_driver_sql(rows).all()) == 50
@@ -417,3 +421,17 @@ def test_an_acknowledged_commit_is_on_the_servers_disk(postgres: Database) -> No
     setting = database.read(lambda c: c.exec_driver_sql("show synchronous_commit").scalar())
     assert setting == "on"
     database.close()
+
+
+def test_long_work_of_a_silent_server_is_given_up_too(postgres: Database) -> None:
+    proxy = SilentProxy(postgres.server.port)
+    dsn = postgres.tcp_dsn.replace(f":{postgres.server.port}/", f":{proxy.port}/")
+    database = PostgresDatabase(f"{dsn}?connect_timeout=2", silence=0.3)
+    try:
+        with database.unhurried(), database.reading() as c:
+            proxy.be_silent()
+            with pytest.raises(psycopg.OperationalError, match="said nothing"):
+                c.connection.driver_connection.execute("select 1")  # type: ignore[union-attr]
+    finally:
+        proxy.close()
+        database.close()
