@@ -137,12 +137,13 @@ class EngineProcess:
         server = ControlServer(state_dir, run_id, answers)
         socket = server.start().socket
         stack.callback(server.close)
-        self._say(self._started(opened, run_id, state_dir, socket))
+        started = self._started(opened, run_id, state_dir, socket)
+        self._say(started)
         for coverage in opened.coverage:
             self._say(coverage)
         walker.join()
         opened.delivery.start()
-        return engine.run()
+        return engine.run(started.source_tip)
 
     def _started(self, opened: Opened, run_id: str, state_dir: Path, socket: str) -> RunStarted:
         tip = opened.source.tip()

@@ -84,9 +84,15 @@ class Engine:
         self._halted_by: BronzeError | None = None
         self._failures: list[str] = []
 
-    def run(self) -> RunFinished:
-        """Copy until the plan is done, the tip is reached, somebody stops it, or it must halt."""
+    def run(self, tip: int | None = None) -> RunFinished:
+        """Copy until the plan is done, the tip is reached, somebody stops it, or it must halt.
+
+        Args:
+            tip: the source's newest ledger, as asked just now.
+        """
         begin = time.monotonic()
+        if tip is not None:
+            self._tip, self._tip_checked = tip, begin
         try:
             self._look_at_tip()
             self._loop()

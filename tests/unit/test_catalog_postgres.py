@@ -303,14 +303,14 @@ def test_a_commit_that_is_still_on_its_way_is_waited_for(
 
 
 def test_what_is_long_but_answers_is_not_given_up(postgres: Database) -> None:
-    database = PostgresDatabase(postgres.dsn, silence=0.3)
+    database = PostgresDatabase(postgres.dsn, silence=1.0)
     with database.unhurried(), database.reading() as c:
-        c.exec_driver_sql("select pg_sleep(1)")
+        c.exec_driver_sql("select pg_sleep(2.5)")
     session = database.connection.connection.driver_connection
     assert isinstance(session, psycopg.Connection)
     with database.unhurried():
         assert not database._is_at_work(session.info.backend_pid), "it waits for us"
-    rows = "select pg_sleep(0.02), repeat('x', 20000) from generate_series(1, 50)"
+    rows = "select pg_sleep(0.05), repeat('x', 20000) from generate_series(1, 50)"
     with database.reading() as c:
         assert len(c.exec_driver_sql(rows).all()) == 50
     with pytest.raises(CatalogUnavailable, match="it took the connection and said nothing"):  # noqa: SIM117
