@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from copying import Site
 from servers.postgres import Database
+from servers.proxy import SilentProxy
 from servers.seaweed import SeaweedServer
 
 from bronze_tui.config.load import load
@@ -192,3 +193,28 @@ def test_a_postgresql_that_does_not_answer(site: Site) -> None:
     assert exit_code(found.values()) == 7
     assert "hunter2" not in repr(found)
     assert found["catalog", "open"].todo.startswith("start PostgreSQL, or correct host and port")
+
+
+def test_a_silent_server_is_named(
+    site: Site, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    proxy = SilentProxy(seaweed.port)
+    proxy.be_silent()
+    site.settings |= {
+        "source.mode": "s3",
+        "source.url": "s3://somewhere/lake",
+        "source.endpoint": f"http://127.0.0.1:{proxy.port}",
+    }
+    settings = load(None, site.sets(), {}).settings
+    subject = Subject(settings, False, None, settings.emitter_options().backup_dir, 1.9e9, 65_536)
+    wanted = [group for group in GROUPS if group.name in ("plugins", "source")]
+    try:
+        examination = Examination(subject, wanted, 2.0)
+        (failed,) = [f for _, f in examination if f is not None and f.state == "fail"]
+    finally:
+        proxy.close()
+    assert failed.text == "no answer within 2 s"
+    assert failed.detail.startswith(f"http://127.0.0.1:{proxy.port} s3://somewhere/lake: ")
+    examination.close()
