@@ -170,7 +170,11 @@ class EngineProcess:
             ledgers_total=done + sum(c[1] for c in known) if whole else None,
             ledgers_done=done,
             bytes_expected=source_bytes_left(
-                opened.source, [era.plan for era in opened.eras], tip, ledgers_left
+                opened.source,
+                [era.plan for era in opened.eras],
+                tip,
+                ledgers_left,
+                opened.options.fetchers,
             ),
             source_tip=tip,
             config_file=str(self._loaded.path or ""),
