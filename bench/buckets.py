@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +28,7 @@ from typing import Any
 REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO / "bench"), str(REPO / "tests")]
 
+from copier import run_copier  # noqa: E402
 from delay import delayed  # noqa: E402
 from servers.seaweed import REGION, SeaweedServer, find_weed  # noqa: E402
 from throughput import make_lake  # noqa: E402
@@ -92,13 +90,7 @@ def copier(
     more: dict[str, Any] | None = None,
 ) -> tuple[float, dict[str, Any], float]:
     """Ledgers a second, the closing record, and the peak of resident memory in MiB."""
-    out = Path(tempfile.mkdtemp(prefix="bronze-bench-"))
     settings = {
-        "era.network": "pubnet",
-        "era.era_id": "bench",
-        "era.ledger_start": first,
-        "era.ledger_end": first + ledgers - 1,
-        "era.partition_size": size,
         "source.mode": "s3",
         "source.url": f"s3://{bucket}/{LAKE}",
         "source.endpoint": server.endpoint,
@@ -107,27 +99,9 @@ def copier(
         "storage.url": f"s3://{server.make_bucket()}",
         "storage.endpoint": server.endpoint,
         "storage.region": REGION,
-        "pas.enabled": "true",
-        "pas.backup_dir": out / "pas",
-        "checkpoint.dir": out / "state",
         **(more or {}),
     }
-    command = [sys.executable, "-m", "bronze_tui.cli", "run", "--no-tui", "--json"]
-    for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
-    env = {**os.environ, **server.environment}
-    env.pop("CONFIG_FILE", None)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-    assert process.stdout is not None
-    last = ""
-    for line in process.stdout:
-        last = line
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    shutil.rmtree(out)
-    if process.returncode:
-        raise SystemExit(f"copy failed with {process.returncode}: {last}")
-    done = json.loads(last)
+    done, usage = run_copier(first, ledgers, size, settings, server.environment)
     return done["ledgers"] / done["seconds"], done, usage.ru_maxrss / 1024
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from copier import run_copier
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("BRONZE_SHARED", REPO.parent / "shared"))
@@ -75,42 +76,15 @@ def floor(lake: Path, size: int, codec: str) -> dict[str, float]:
 
 
 def copy(lake: Path, first: int, ledgers: int, workers: int, codec: str, size: int) -> Any:
-    """One run of ``bronze run`` into a fresh folder: its closing event, CPU and peak memory."""
-    out = Path(tempfile.mkdtemp(prefix="bronze-bench-"))
+    """One run of ``bronze run``: its closing record, CPU and peak memory."""
     settings = {
-        "era.network": "pubnet",
-        "era.era_id": "bench",
-        "era.ledger_start": first,
-        "era.ledger_end": first + ledgers - 1,
-        "era.partition_size": size,
         "source.mode": "local",
         "source.local_path": lake,
-        "storage.local_dir": out / "data",
-        "checkpoint.dir": out / "state",
-        "pas.enabled": "true",
-        "pas.backup_dir": out / "pas",
         "bronze.compression": codec,
         "perf.workers": workers,
         "perf.max_in_flight_partitions": workers,
     }
-    command = [sys.executable, "-m", "bronze_tui.cli", "run", "--no-tui", "--json"]
-    for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_clean_env())
-    assert process.stdout is not None
-    last = ""
-    for line in process.stdout:
-        last = line
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    shutil.rmtree(out)
-    if process.returncode:
-        raise SystemExit(f"copy failed with {process.returncode}: {last}")
-    return json.loads(last), usage
-
-
-def _clean_env() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k != "CONFIG_FILE"}
+    return run_copier(first, ledgers, size, settings)
 
 
 def measure(

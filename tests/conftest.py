@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from scratch import give_back, prefer_memory
 from servers.fixtures import (  # noqa: F401
     azure_container,
     azurite,
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from servers.postgres import Database, PostgresServer
 
 REPO = Path(__file__).resolve().parent.parent
+
+# Before pytest makes its own folder and before any worker starts.
+prefer_memory()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Memory is given back, disks keep the last sessions as pytest does; so do failures."""
+    if exitstatus == 0 and not hasattr(session.config, "workerinput"):
+        give_back(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)

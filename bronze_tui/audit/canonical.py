@@ -23,7 +23,7 @@ _REPLACEMENT = {"\ufffd": "\\ufffd"}
 _SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ufffd]')
 
 # Go before 1.22 wrote the long forms; Go writes the escape where it replaced an invalid byte.
-_ACCEPTED: tuple[Mapping[str, str], ...] = (
+ACCEPTED_ESCAPES: tuple[Mapping[str, str], ...] = (
     _ESCAPED,
     _ESCAPED | _LONG,
     _ESCAPED | _REPLACEMENT,
@@ -53,7 +53,7 @@ def recompute(event: AuditEvent) -> str:
     expected = event_hash(event)
     if expected == event.event_hash:
         return expected
-    for escapes in _ACCEPTED[1:]:
+    for escapes in ACCEPTED_ESCAPES[1:]:
         if HASH_PREFIX + sha256(_compact(event, escapes)).hexdigest() == event.event_hash:
             return event.event_hash
     return expected
@@ -62,7 +62,7 @@ def recompute(event: AuditEvent) -> str:
 def hashed_bytes(event: AuditEvent) -> bytes:
     """The bytes that give the event's stored hash, in whichever accepted escaping; the canonical
     form where none does. They are the data of the event's leaf in a tree."""
-    for escapes in _ACCEPTED:
+    for escapes in ACCEPTED_ESCAPES:
         data = _compact(event, escapes)
         if HASH_PREFIX + sha256(data).hexdigest() == event.event_hash:
             return data
@@ -125,8 +125,9 @@ def rfc3339_nano(ns: int) -> str:
 
 
 def _compact(event: AuditEvent, escapes: Mapping[str, str]) -> bytes:
-    plain = not _SPECIAL.search("".join(_texts(event)))
-    q: Callable[[str], str] = '"{}"'.format if plain else partial(go_string, escapes=escapes)
+    if not _SPECIAL.search("".join(_texts(event))):
+        return _compact_plain(event)
+    q: Callable[[str], str] = partial(go_string, escapes=escapes)
     tables = ",".join(
         f'{q(name)}:{{"checksum":{q(t.checksum)},"row_count":{t.row_count},'
         f'"storage_path":{q(t.storage_path)},"byte_size":{t.byte_size}}}'
@@ -141,6 +142,26 @@ def _compact(event: AuditEvent, escapes: Mapping[str, str]) -> bytes:
         f'"producer":{{"name":{q(event.producer.name)},"version":{q(event.producer.version)},'
         f'"git_sha":{q(event.producer.git_sha)}}},'
         f'"chain":{{"prev_event_hash":{q(event.prev_event_hash)},"event_hash":""}}}}'
+    ).encode()
+
+
+def _compact_plain(event: AuditEvent) -> bytes:
+    """The same where no character is escaped, as nearly always: half the time."""
+    producer = event.producer
+    tables = ",".join(
+        f'"{name}":{{"checksum":"{t.checksum}","row_count":{t.row_count},'
+        f'"storage_path":"{t.storage_path}","byte_size":{t.byte_size}}}'
+        for name, t in event.tables
+    )
+    return (
+        f'{{"version":"{event.version}","event_type":"{event.event_type}",'
+        f'"event_id":"{event.event_id}","timestamp":"{event.timestamp}",'
+        f'"partition":{{"network":"{event.network}","era_id":"{event.era_id}",'
+        f'"version_label":"{event.version_label}","ledger_start":{event.ledger_start},'
+        f'"ledger_end":{event.ledger_end}}},"tables":{{{tables}}},'
+        f'"producer":{{"name":"{producer.name}","version":"{producer.version}",'
+        f'"git_sha":"{producer.git_sha}"}},'
+        f'"chain":{{"prev_event_hash":"{event.prev_event_hash}","event_hash":""}}}}'
     ).encode()
 
 

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 
 from bronze_tui.audit.canonical import is_joined_hash, recompute
 from bronze_tui.audit.findings import Finding, Kind, Severity
+from bronze_tui.audit.hashrules import (
+    HashRule,
+    expected_name,
+    hash_of,
+    name_agrees,
+    rule_findings,
+)
 from bronze_tui.audit.heads import head_findings, pin_findings
 from bronze_tui.audit.links import EventFile, Fork, Trace, trace
-from bronze_tui.audit.names import agrees, event_name
+from bronze_tui.audit.names import event_name
 from bronze_tui.audit.ranges import Covered, RangeCheck, ledgers_of, row_count_findings
 from bronze_tui.domain.layout import RAW_TABLE
 from bronze_tui.domain.ledger import FIRST_LEDGER, LedgerRange
@@ -38,6 +45,8 @@ class ChainReport:
     """The first wrong event comes first."""
     line: tuple[EventFile, ...] = field(repr=False, default=())
     """The events in link order."""
+    rules: tuple[HashRule, ...] = ("v1.1",)
+    """Rules by which its events' hashes hold."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -62,6 +71,7 @@ def verify_chains(
     pins: Mapping[str, str] | None = None,
     holes: Mapping[str, Iterable[LedgerRange]] | None = None,
     damaged: Set[str] = frozenset(),
+    foreign: bool = False,
 ) -> tuple[ChainReport, ...]:
     """Judge every chain among ``files``, in order of chain key.
 
@@ -70,6 +80,7 @@ def verify_chains(
         pins: hashes that must stand in the chain of that key, kept apart from the folder.
         holes: ledgers declared missing, by chain key.
         damaged: names of files that hold no readable event, to explain what is missing.
+        foreign: let hashes of other rules count; else they are mismatches.
     """
     by_key: dict[str, list[EventFile]] = {key: [] for key in {**(heads or {}), **(pins or {})}}
     owners: dict[str, EventFile] = {}
@@ -84,8 +95,9 @@ def verify_chains(
             twice.setdefault(key, []).append((item, other))
     reports = []
     for key in sorted(by_key):
-        judge = _Judge(key, by_key[key], owners, damaged, Covered(_of(holes, key)))
-        head = None if heads is None else heads.get(key, "")
+        judge = _Judge(key, by_key[key], owners, damaged, Covered(_of(holes, key)), foreign)
+        headless = heads is None or any(item.ingester is not None for item in by_key[key])
+        head = None if headless else (heads or {}).get(key, "")
         reports.append(judge.report(head, (pins or {}).get(key), twice.get(key, [])))
     return tuple(reports)
 
@@ -104,12 +116,15 @@ class _Judge:
         owners: Mapping[str, EventFile],
         damaged: Set[str],
         holes: Covered,
+        foreign: bool,
     ) -> None:
         self._key = chain_key
         self._files = files
         self._owners = owners
         self._damaged = damaged
         self._holes = holes
+        self._foreign = foreign
+        self._rules: dict[str, HashRule] = {}
         self._findings: list[Finding] = []
         self._position: dict[str, int] = {}
         self._altered: set[str] = set()
@@ -127,6 +142,7 @@ class _Judge:
         for item in self._files:
             self._contents(item, item.file in copies)
         self._links(traced)
+        self._findings += rule_findings(self._key, line, self._rules)
         covered = self._ranges(traced)
         self._findings += row_count_findings(self._key, line, FIRST_LEDGER, RAW_TABLE)
         for item, other in same_id:
@@ -146,6 +162,7 @@ class _Judge:
             str(last.partition) if last else "",
             tuple(sorted(self._findings, key=_first_wrong_first)),
             line,
+            tuple(sorted(set(self._rules.values()))) or ("v1.1",),
         )
 
     def _copy(self, first: EventFile, copy: EventFile) -> None:
@@ -171,7 +188,12 @@ class _Judge:
 
     def _contents(self, item: EventFile, is_copy: bool) -> None:
         event = item.event
-        computed = recompute(event)
+        rule: HashRule = "v1.1"
+        if self._foreign:
+            rule, computed = hash_of(item)
+        else:
+            computed = recompute(event)
+        self._rules[item.file] = rule
         if computed != event.event_hash:
             self._altered.add(item.file)
             cause = "the event was altered after it was written, or its file is damaged"
@@ -186,12 +208,12 @@ class _Judge:
                 found=computed,
                 cause=cause,
             )
-        if not is_copy and not agrees(item.file, event):
+        if not is_copy and not name_agrees(item):
             self._add(
                 "name_mismatch",
                 item,
                 "the file's name is not that of the event inside",
-                expected=event_name(event),
+                expected=expected_name(item),
                 found=item.file,
                 cause="the file was renamed, or its network, era, version or ledgers were altered",
             )
@@ -290,6 +312,11 @@ class _Judge:
             )
         elif other.partition == kept.partition:
             cause = "the partition was announced twice from one head: two copiers ran at once"
+        elif fork.kept.ingester is not None:
+            cause = (
+                "the ingester sorts file names when it starts, pas_99 behind pas_100: restarted "
+                "where numbers get a digit more, it goes on from an older event"
+            )
         else:
             cause = "two copiers ran at once, or two histories of this chain were kept"
         self._add(

@@ -30,14 +30,14 @@ EVENT_TYPE = "bronze_partition"
 _INT64_MAX = 2**63 - 1
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _EVENT_ID = re.compile(r"pas_evt_[0-9a-f]{16}")
-_TIMESTAMP = re.compile(
+TIMESTAMP = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z"
 )
 _EVENT_KEYS = frozenset(
     ("version", "event_type", "event_id", "timestamp", "partition", "tables", "producer", "chain")
 )
-_INGESTER_KEYS = frozenset(("previous_hash", "batch"))
+INGESTER_KEYS = frozenset(("previous_hash", "batch"))
 _PARTITION_KEYS = frozenset(("network", "era_id", "version_label", "ledger_start", "ledger_end"))
 _TABLE_KEYS = frozenset(("checksum", "row_count", "storage_path", "byte_size"))
 _PRODUCER_KEYS = frozenset(("name", "version", "git_sha"))
@@ -70,7 +70,7 @@ def parse_event(data: bytes, *, where: str) -> AuditEvent:
         EventRejected: a VerificationError that names ``where`` and the rule broken.
     """
     try:
-        return _event(_document(data))
+        return event_of(json_document(data))
     except EventRejected as error:
         raise EventRejected(error.what, kind=error.kind, where=where) from None
 
@@ -125,7 +125,12 @@ def unique_json(text: str) -> Any:
     return _DECODER.decode(text)
 
 
-def _document(data: bytes) -> Any:
+def json_document(data: bytes) -> Any:
+    """The JSON of a file that is small enough to be an event and has no key twice.
+
+    Raises:
+        EventRejected: it is anything else.
+    """
     if not data:
         raise EventRejected("the file is empty", kind="unreadable")
     if len(data) > MAX_EVENT_BYTES:
@@ -148,36 +153,45 @@ def _document(data: bytes) -> Any:
         raise EventRejected("a number has too many digits", kind="malformed") from None
 
 
-def _event(doc: Any) -> AuditEvent:
-    if type(doc) is dict and doc.keys() >= _INGESTER_KEYS:
+def event_of(doc: Any) -> AuditEvent:
+    """The event that a JSON document is.
+
+    Raises:
+        EventRejected: it is anything else.
+    """
+    if type(doc) is dict and doc.keys() >= INGESTER_KEYS:
         raise EventRejected("an event of the DuckLake ingester, which has a chain of its own form")
-    doc = _object(doc, "event", _EVENT_KEYS)
-    version = _text(doc, "version")
+    doc = strict_object(doc, "event", _EVENT_KEYS)
+    version = strict_text(doc, "version")
     if version != VERSION:
         raise EventRejected(f"version is {version!a}, only {VERSION!r} is known here")
     if doc["event_type"] != EVENT_TYPE:
         raise EventRejected(f"event_type is {doc['event_type']!a}, not {EVENT_TYPE!r}")
-    part = _object(doc["partition"], "partition", _PARTITION_KEYS)
-    producer = _object(doc["producer"], "producer", _PRODUCER_KEYS)
-    chain = _object(doc["chain"], "chain", _CHAIN_KEYS)
-    start, end = _integer(part, "ledger_start"), _integer(part, "ledger_end")
+    part = strict_object(doc["partition"], "partition", _PARTITION_KEYS)
+    producer = strict_object(doc["producer"], "producer", _PRODUCER_KEYS)
+    chain = strict_object(doc["chain"], "chain", _CHAIN_KEYS)
+    start, end = strict_integer(part, "ledger_start"), strict_integer(part, "ledger_end")
     if not start <= end <= MAX_LEDGER:
         raise EventRejected(f"{start}-{end} is not a ledger range")
-    prev = _text(chain, "prev_event_hash")
+    prev = strict_text(chain, "prev_event_hash")
     return AuditEvent(
         version,
         EVENT_TYPE,
-        _form(doc, "event_id", _EVENT_ID, "pas_evt_ and 16 hex digits"),
-        _form(doc, "timestamp", _TIMESTAMP, "an RFC 3339 time in UTC"),
-        _name(part, "network"),
-        _name(part, "era_id"),
-        _name(part, "version_label"),
+        strict_form(doc, "event_id", _EVENT_ID, "pas_evt_ and 16 hex digits"),
+        strict_form(doc, "timestamp", TIMESTAMP, "an RFC 3339 time in UTC"),
+        strict_name(part, "network"),
+        strict_name(part, "era_id"),
+        strict_name(part, "version_label"),
         start,
         end,
         _tables(doc["tables"]),
-        Producer(_text(producer, "name"), _text(producer, "version"), _text(producer, "git_sha")),
-        prev if not prev else _form(chain, "prev_event_hash", _HASH, "a sha256 hash"),
-        _form(chain, "event_hash", _HASH, "a sha256 hash"),
+        Producer(
+            strict_text(producer, "name"),
+            strict_text(producer, "version"),
+            strict_text(producer, "git_sha"),
+        ),
+        prev if not prev else strict_form(chain, "prev_event_hash", _HASH, "a sha256 hash"),
+        strict_form(chain, "event_hash", _HASH, "a sha256 hash"),
     )
 
 
@@ -187,21 +201,26 @@ def _tables(doc: Any) -> tuple[tuple[str, EventTable], ...]:
     if not doc:
         raise EventRejected("tables is empty: an event announces at least one table")
     return tuple(
-        (_unicode(name, "tables"), _table(_object(doc[name], "tables", _TABLE_KEYS)))
+        (_unicode(name, "tables"), _table(strict_object(doc[name], "tables", _TABLE_KEYS)))
         for name in sorted(doc)
     )
 
 
 def _table(doc: dict[str, Any]) -> EventTable:
     return EventTable(
-        _form(doc, "checksum", _HASH, "a sha256 hash"),
-        _integer(doc, "row_count"),
-        _text(doc, "storage_path"),
-        _integer(doc, "byte_size"),
+        strict_form(doc, "checksum", _HASH, "a sha256 hash"),
+        strict_integer(doc, "row_count"),
+        strict_text(doc, "storage_path"),
+        strict_integer(doc, "byte_size"),
     )
 
 
-def _object(doc: Any, name: str, keys: frozenset[str]) -> dict[str, Any]:
+def strict_object(doc: Any, name: str, keys: frozenset[str]) -> dict[str, Any]:
+    """``doc``, an object with exactly these keys.
+
+    Raises:
+        EventRejected: it is anything else; ``name`` says what.
+    """
     if type(doc) is not dict:
         raise EventRejected(f"{name} is not an object")
     if doc.keys() != keys:
@@ -213,8 +232,16 @@ def _object(doc: Any, name: str, keys: frozenset[str]) -> dict[str, Any]:
     return doc
 
 
-def _text(doc: dict[str, Any], key: str) -> str:
-    return _unicode(doc[key], key)
+def strict_text(doc: dict[str, Any], key: str) -> str:
+    """Text that can be UTF-8.
+
+    Raises:
+        EventRejected: it is anything else.
+    """
+    value = doc[key]
+    if type(value) is str and value.isascii():
+        return value
+    return _unicode(value, key)
 
 
 def _unicode(value: Any, key: str) -> str:
@@ -228,8 +255,13 @@ def _unicode(value: Any, key: str) -> str:
     return value
 
 
-def _name(doc: dict[str, Any], key: str) -> str:
-    value = _text(doc, key)
+def strict_name(doc: dict[str, Any], key: str) -> str:
+    """A part of a chain key.
+
+    Raises:
+        EventRejected: it cannot be one.
+    """
+    value = strict_text(doc, key)
     if not value:
         raise EventRejected(f"{key} is empty")
     if "/" in value or "\0" in value:
@@ -237,14 +269,24 @@ def _name(doc: dict[str, Any], key: str) -> str:
     return value
 
 
-def _form(doc: dict[str, Any], key: str, form: re.Pattern[str], words: str) -> str:
+def strict_form(doc: dict[str, Any], key: str, form: re.Pattern[str], words: str) -> str:
+    """Text that is ``form`` from end to end; ``words`` says what is expected.
+
+    Raises:
+        EventRejected: it is anything else.
+    """
     value = doc[key]
     if type(value) is not str or form.fullmatch(value) is None:
         raise EventRejected(f"{key} is not {words}")
     return value
 
 
-def _integer(doc: dict[str, Any], key: str) -> int:
+def strict_integer(doc: dict[str, Any], key: str) -> int:
+    """A whole number of 63 bits.
+
+    Raises:
+        EventRejected: it is anything else.
+    """
     value = doc[key]
     if type(value) is not int or not 0 <= value <= _INT64_MAX:
         raise EventRejected(f"{key} is not a whole number of 64 bits")

@@ -34,6 +34,8 @@ class FileProblem:
     key: str
     expected: str = ""
     found: str = ""
+    announced: bool = False
+    """Whether its bytes are the announced ones all the same: a size or a manifest differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +218,10 @@ def _compare(
         yield FileProblem("file_mismatch", name, text, key, table.checksum, found)
     elif size != table.byte_size:
         text = f"the file has {size:,} bytes, the event says {table.byte_size:,}"
-        yield FileProblem("file_mismatch", name, text, key, str(table.byte_size), str(size))
+        yield FileProblem("file_mismatch", name, text, key, str(table.byte_size), str(size), True)
     elif manifest and manifest != table.checksum:
         text = "the manifest names another checksum than the event"
-        yield FileProblem("file_mismatch", name, text, key, table.checksum, manifest)
+        yield FileProblem("file_mismatch", name, text, key, table.checksum, manifest, True)
 
 
 def _manifest_checksum(data: Data, table: str, folder: str) -> str:

@@ -17,12 +17,15 @@ from bronze_tui.audit.chain import verify_chains
 from bronze_tui.audit.event import MAX_EVENT_BYTES, EventRejected, parse_event
 from bronze_tui.audit.findings import Finding, Severity
 from bronze_tui.audit.heads import MAX_HEADS_BYTES, parse_heads
+from bronze_tui.audit.ingester import read_event_file
 from bronze_tui.audit.links import EventFile
 from bronze_tui.audit.names import (
     BACKUP_FOLDER,
     HEADS_FILE,
+    SIGNED_HEAD_SUFFIX,
     chain_prefix,
     is_event_name,
+    is_ingester_name,
     is_leftover,
 )
 from bronze_tui.audit.report import VerifyReport
@@ -74,8 +77,11 @@ def resolve(path: Path) -> Path:
     )
 
 
-def read_folder(path: Path) -> PasFolder:
+def read_folder(path: Path, *, foreign: bool = False) -> PasFolder:
     """Read every event of a PAS folder.
+
+    Args:
+        foreign: take events of the DuckLake ingester too; else they are no events.
 
     Raises:
         SourceDenied: the folder or a file in it cannot be read.
@@ -96,7 +102,11 @@ def read_folder(path: Path) -> PasFolder:
             continue
         try:
             data = read_capped(entry.path, MAX_EVENT_BYTES)
-            files.append(EventFile(entry.name, parse_event(data, where=entry.name)))
+            files.append(
+                read_event_file(entry.name, data)
+                if foreign
+                else EventFile(entry.name, parse_event(data, where=entry.name))
+            )
         except EventRejected as error:
             findings.append(_rejected(entry.name, error.kind, error.what))
             if error.kind == "unreadable":
@@ -148,7 +158,7 @@ def _verify(
     pins: Mapping[str, str],
     holes: Mapping[str, Iterable[LedgerRange]] | None,
 ) -> VerifyReport:
-    folder = read_folder(path)
+    folder = read_folder(path, foreign=True)
     keys = {item.event.chain_key for item in folder.files} | set(folder.heads or {})
     if chain_key and chain_key not in keys:
         there = ", ".join(sorted(keys)) or "none"
@@ -167,10 +177,12 @@ def _verify(
         pins=pins,
         holes=holes,
         damaged=folder.damaged,
+        foreign=True,
     )
     if chain_key:
         chains = tuple(chain for chain in chains if chain.chain_key == chain_key)
     findings = tuple(f for f in folder.findings if not chain_key or _concerns(f, chain_key))
+    findings += tuple(_mixed(folder.files))
     if not keys:
         findings += (_no_events(),)
     return VerifyReport(str(path), "chain", chains, findings, bool(pin or pins))
@@ -246,9 +258,20 @@ def _rejected(name: str, kind: str, what: str) -> Finding:
     cause = "the file was altered, or comes from other software"
     if kind == "unreadable":
         cause = "a crash or a full disk cut it, or other bytes were put in its place"
-        if not is_event_name(name):
+        if not is_event_name(name) and not is_ingester_name(name):
             severity, cause = "warning", "it does not belong in this folder"
     return Finding(kind, severity, "", what, file=name, cause=cause)  # type: ignore[arg-type]
+
+
+def _mixed(files: tuple[EventFile, ...]) -> Iterator[Finding]:
+    ours = sum(item.ingester is None for item in files)
+    if 0 < ours < len(files):
+        text = (
+            f"{ours:,} events of PAS v1.1 and {len(files) - ours:,} of the DuckLake ingester are "
+        )
+        text += "in one folder; each chain is judged by its own rule"
+        cause = "two programs write here, or two folders were put into one"
+        yield Finding("mixed_shapes", "warning", "", text, cause=cause)
 
 
 def _no_events() -> Finding:
@@ -256,7 +279,11 @@ def _no_events() -> Finding:
 
 
 def _concerns(finding: Finding, chain_key: str) -> bool:
-    return finding.file == HEADS_FILE or finding.file.startswith(chain_prefix(chain_key))
+    return (
+        not finding.file
+        or finding.file == HEADS_FILE
+        or finding.file.startswith(chain_prefix(chain_key))
+    )
 
 
 def _children(path: Path) -> list[Path]:
@@ -274,7 +301,13 @@ def _children(path: Path) -> list[Path]:
 
 
 def _is_pas(path: Path) -> bool:
-    return any(entry.name == HEADS_FILE or is_event_name(entry.name) for entry in _entries(path))
+    return any(
+        entry.name == HEADS_FILE
+        or entry.name.endswith(SIGNED_HEAD_SUFFIX)
+        or is_event_name(entry.name)
+        or is_ingester_name(entry.name)
+        for entry in _entries(path)
+    )
 
 
 def _entries(path: Path) -> list[os.DirEntry[str]]:

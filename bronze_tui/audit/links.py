@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bronze_tui.domain.audit import AuditEvent
+
+if TYPE_CHECKING:
+    from bronze_tui.audit.ingester import IngesterEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class EventFile:
 
     file: str
     event: AuditEvent
+    ingester: IngesterEvent | None = None
+    """What else it holds, where it is one of the DuckLake ingester's."""
 
 
 @dataclass(frozen=True, slots=True)

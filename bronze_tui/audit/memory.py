@@ -97,6 +97,42 @@ def recall(
     return replace(_with(result, [*gone, *unkept]), last_seen=_oldest(chains, dates))
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What is remembered of one chain, and what differs from it."""
+
+    seen: SeenHead | None
+    findings: tuple[Finding, ...]
+    """``chain_shrank``, ``chain_changed``, ``remembered_head_pruned`` or ``memory_damaged``."""
+
+
+def peek(report: VerifyReport, folder: Path | None) -> dict[str, Recalled]:
+    """What ``recall`` would say of each chain, without keeping anything; empty where memory cannot
+    be used. Chains that are remembered and gone are there too."""
+    place = place_of(report.folder)
+    try:
+        remembered, damaged = _read(folder) if folder is not None else ([], {})
+    except OSError:
+        return {}
+    here = {seen.chain_key: seen for seen in remembered if seen.place == place}
+    found = {key: Recalled(seen, (_gone(seen),)) for key, seen in here.items()}
+    for chain in report.chains:
+        seen = here.get(chain.chain_key)
+        lost = damaged.get(_name(place, chain.chain_key))
+        alarms = (_damaged(chain, lost),) if lost else ()
+        found[chain.chain_key] = Recalled(seen, tuple(_compare(chain, seen)) if seen else alarms)
+    return found
+
+
+def seen_heads(folder: Path | None, place: str) -> dict[str, SeenHead]:
+    """The heads last seen at a place, by chain key; empty where memory cannot be used."""
+    try:
+        remembered, _ = _read(folder) if folder is not None else ([], {})
+    except OSError:
+        return {}
+    return {seen.chain_key: seen for seen in remembered if seen.place == place_of(place)}
+
+
 def forget(folder: Path | None, place: str, chain_key: str = "") -> int:
     """Drop what is remembered of a place's chains (or one), damaged memory of them too; how many.
 

@@ -11,17 +11,24 @@ import re
 from bronze_tui.domain.audit import AuditEvent
 
 HEADS_FILE = "pas-chain-heads.json"
+SIGNED_HEAD_SUFFIX = ".signed-head"
 TEMP_PREFIX = ".tmp-"
 BACKUP_FOLDER = "pas-backup"
 """The Go copier's default name of the folder."""
 
 _EVENT_NAME = re.compile(r".+_[0-9]+-[0-9]+(?:\.[0-9a-f]{8})?\.json", re.DOTALL)
+_INGESTER_NAME = re.compile(r"pas_[0-9]+_[0-9]+_[0-9]{8}T[0-9]{6}Z\.json")
 _LEFTOVER = re.compile(r".+\.(?:tmp|damaged-[0-9]+)|\.tmp-.+", re.DOTALL)
 
 
 def chain_prefix(chain_key: str) -> str:
     """What the names of a chain's events begin with; other chains may share it."""
     return chain_key.replace("/", "_") + "_"
+
+
+def signed_head_name(chain_key: str) -> str:
+    """``{network}_{era}_{version}.signed-head``; its origin says which chain it is about."""
+    return f"{chain_key.replace('/', '_')}{SIGNED_HEAD_SUFFIX}"
 
 
 def event_name(event: AuditEvent) -> str:
@@ -45,6 +52,11 @@ def agrees(name: str, event: AuditEvent) -> bool:
 def is_event_name(name: str) -> bool:
     """Whether a file of this name should hold an event."""
     return name.count("_") >= 3 and _EVENT_NAME.fullmatch(name) is not None
+
+
+def is_ingester_name(name: str) -> bool:
+    """Whether a file of this name should hold an event of the DuckLake ingester."""
+    return _INGESTER_NAME.fullmatch(name) is not None
 
 
 def is_leftover(name: str) -> bool:

@@ -22,6 +22,8 @@ from hashlib import sha256
 from bronze_tui.audit.tree import ProofRejected
 from bronze_tui.domain.errors import UsageError
 
+VKEY_VARIABLE = "BRONZE_VKEY"
+"""Environment variable of the keys whose signatures are trusted, one a line."""
 MAX_NOTE_BYTES = 1 << 20
 MAX_SIGNATURES = 64
 ED25519 = b"\x01"

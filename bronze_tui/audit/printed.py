@@ -13,7 +13,8 @@ from pathlib import Path
 from bronze_tui import __version__
 from bronze_tui.audit.depth import depth_rows
 from bronze_tui.audit.findings import Finding
-from bronze_tui.audit.report import VerifyReport, limit_lines, verdict_line
+from bronze_tui.audit.hashrules import RULE_WORDS
+from bronze_tui.audit.report import VerifyReport, limit_lines, signed_head_words, verdict_line
 from bronze_tui.domain.errors import UsageError
 from bronze_tui.domain.text import safe_text
 
@@ -58,6 +59,11 @@ def _facts(report: VerifyReport, when: str) -> Iterator[tuple[str, str]]:
         yield "chain", safe_text(chain.chain_key)
         yield "events", f"{chain.events:,}, ledgers {covered}"
         yield "head", chain.head or "none"
+        if chain.rules != ("v1.1",):
+            yield "hashed by", ", ".join(RULE_WORDS[rule] for rule in chain.rules)
+        signed = report.signed_heads.get(chain.chain_key)
+        if signed is not None:
+            yield "signed head", signed_head_words(signed, len(chain.line))
     if report.depth is not None:
         yield from ((name.strip(), value) for name, value in depth_rows(report.depth))
 

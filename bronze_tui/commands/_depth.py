@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ class Wish:
     quiet: bool
     strict_validators: bool = False
     allow_private: bool = False
+    progress: bool = False
+    """JSON lines on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,16 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
 
     with ExitStack() as stack:
         stack.callback(target.close)
+        chains = [chain for chain in report.chains if "ingester" not in chain.rules]
+        if report.chains and not chains:
+            raise UsageError(
+                "events of the DuckLake ingester announce no files that could be read here",
+                where=target.shown,
+                todo="give --level chain",
+            )
         data = target.open_data()
         keys = target.datasets(data)
-        inventory = take_inventory(data, report.chains, keys)
+        inventory = take_inventory(data, chains, keys)
         if not inventory.units:
             raise UsageError("holds no committed partition", where=data.where)
         units = wish.choice.pick(inventory.units)
@@ -104,12 +114,8 @@ def verify_depth(report: VerifyReport, target: Target, wish: Wish) -> VerifyRepo
 def _run(job: Job, wish: Wish) -> list[Outcome]:
     from bronze_tui.audit.levels.run import run_job
 
-    if job.reaches("row"):
-        from bronze_tui.engine.memory import tune_allocator
-
-        tune_allocator(wish.jobs)
     with ExitStack() as line:
-        return run_job(job, stop=lambda: False, tell=teller(wish.level, line, quiet=wish.quiet))
+        return run_job(job, stop=lambda: False, tell=_teller(wish, line))
 
 
 def _figures(
@@ -230,8 +236,12 @@ def _context(data: Data, trust: Trust) -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
-def teller(label: str, stack: ExitStack, *, quiet: bool) -> Callable[[Progress], None]:
-    """A line that is drawn over on a terminal's standard error; nothing elsewhere."""
+def teller(
+    label: str, stack: ExitStack, *, quiet: bool, as_json: bool = False
+) -> Callable[[Progress], None]:
+    """A line that is drawn over on a terminal's standard error, or JSON lines; else nothing."""
+    if as_json:
+        return lambda progress: click.echo(progress_doc(label, progress), err=True)
     if quiet or not sys.stderr.isatty():
         return _untold
     stack.callback(lambda: click.echo("\r\x1b[K", err=True, nl=False))
@@ -240,7 +250,26 @@ def teller(label: str, stack: ExitStack, *, quiet: bool) -> Callable[[Progress],
     )
 
 
+def _teller(wish: Wish, stack: ExitStack) -> Callable[[Progress], None]:
+    return teller(wish.level, stack, quiet=wish.quiet, as_json=wish.progress)
+
+
 def _untold(_: Progress) -> None: ...
+
+
+def progress_doc(level: str, progress: Progress) -> str:
+    """One JSON object; ``eta_seconds`` is null while unknown."""
+    return json.dumps(
+        {
+            "level": level,
+            "partitions_done": progress.files,
+            "partitions": progress.files_total,
+            "bytes_done": progress.bytes_read,
+            "bytes": progress.bytes_total,
+            "bytes_per_second": round(progress.rate),
+            "eta_seconds": None if progress.eta is None else round(progress.eta, 1),
+        }
+    )
 
 
 def progress_line(level: str, progress: Progress) -> str:

@@ -13,8 +13,10 @@ import click
 
 from bronze_tui.audit.chain import ChainReport, verify_chains
 from bronze_tui.audit.folder import collector_paused, read_capped, read_folder
+from bronze_tui.audit.names import signed_head_name
 from bronze_tui.audit.note import (
     MAX_NOTE_BYTES,
+    VKEY_VARIABLE,
     SigningKey,
     VerifyKey,
     parse_signing_key,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from bronze_tui.domain.audit import AuditEvent
 
 KEY_VARIABLE = "BRONZE_SIGNING_KEY"
-VKEY_VARIABLE = "BRONZE_VKEY"
 _MAX_KEY = 4096
 LEDGER_ORDER = frozenset({"gap", "declared_gap", "out_of_order"})
 """Findings about which ledgers are announced, not about which events stand in which order."""
@@ -112,7 +113,7 @@ def line_of(report: ChainReport) -> list[AuditEvent]:
 
 def head_file(folder: Path, chain_key: str) -> Path:
     """Where a chain's signed head is published: beside its events."""
-    return folder / f"{chain_key.replace('/', '_')}.signed-head"
+    return folder / signed_head_name(chain_key)
 
 
 def renew_head(report: ChainReport, key: SigningKey, path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Options of ``bronze verify`` that come in groups: proofs, attestations, the verifier's memory."""
+"""Options of ``bronze verify`` that come in groups: proofs, signed heads, attestations, memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 import click
 
+from bronze_tui.audit.note import VKEY_VARIABLE
 from bronze_tui.audit.report import VerifyReport
 from bronze_tui.domain.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class ProofOptions:
-    """``--proof`` or ``--attestation`` and what goes with it."""
+    """``--proof``, ``--vkey`` or ``--attestation``, and what goes with them."""
 
     file: Path | None
     vkeys: tuple[str, ...]
@@ -36,16 +37,48 @@ class ProofOptions:
             if target is not None or self.attestations:
                 raise UsageError("give a PATH or --attestation, or --proof, not both")
             return True
-        for name, given in (("--parquet", self.parquet), ("--old-head", self.old_head)):
-            if given:
-                raise UsageError(f"{name} goes with --proof")
+        if self.parquet:
+            raise UsageError("--parquet goes with --proof")
         if self.attestations:
+            if self.old_head is not None:
+                raise UsageError("--old-head does not go with --attestation")
             return False
-        if self.vkeys:
-            raise UsageError("--vkey goes with --proof or --attestation")
         if target is None:
             raise UsageError("what is to be verified?", todo="give the PAS folder, or --proof FILE")
         return False
+
+    def heads(self, report: VerifyReport, chain_key: str) -> VerifyReport:
+        """The report, compared with the signed heads published beside the events, and with the
+        one that was kept, where a key says whose signature counts.
+
+        Raises:
+            UsageError: a head was kept and no key is given. SourceDenied: it cannot be read.
+        """
+        named = bool(self.vkeys) or self.old_head is not None
+        if not named and not os.environ.get(VKEY_VARIABLE, "").strip():
+            return report
+        from bronze_tui.audit.publishedhead import compare_published
+        from bronze_tui.commands._signing import verify_keys
+
+        keys = verify_keys(self.vkeys)
+        folder = Path(report.folder)
+        none = any(f.kind == "no_events" and f.severity == "warning" for f in report.findings)
+        if none or not folder.is_dir():
+            if not named:
+                return report
+            raise UsageError(
+                "no audit events were found, so there is no chain to compare a signed head with",
+                where=report.folder,
+                todo="give --pas FOLDER",
+            )
+        return compare_published(
+            report,
+            folder,
+            keys,
+            chain_key=chain_key,
+            kept=[self.old_head] if self.old_head is not None else [],
+            required=bool(self.vkeys) and self.old_head is None,
+        )
 
     def check(self, *, as_json: bool, quiet: bool) -> None:
         """Verify the proof file and print the verdict.
@@ -101,7 +134,8 @@ _OPTIONS = (
         "--vkey",
         metavar="VKEY",
         multiple=True,
-        help="With --proof or --attestation: whose signature is trusted (or BRONZE_VKEY).",
+        help="Whose signature is trusted: on the signed heads at PATH, a proof, an attestation "
+        "(or BRONZE_VKEY).",
     ),
     click.option(
         "--attestation",
@@ -121,7 +155,7 @@ _OPTIONS = (
         "--old-head",
         metavar="FILE",
         type=_PATH,
-        help="With --proof of consistency: the signed head that you kept.",
+        help="The signed head that you kept: the chain, or a consistency proof, must continue it.",
     ),
 )
 

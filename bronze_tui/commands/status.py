@@ -1,4 +1,4 @@
-"""``bronze status``: coverage, gaps, head and checkpoint age, from the state on disk alone."""
+"""``bronze status``: coverage, gaps, heads and checkpoint age, from the state on disk alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(config: Path | None, sets: tuple[str, ...], as_json: bool) -> None:
 
 
 def _text(found: Survey) -> str:
-    lines = [f"state      {found.state_dir}", f"engine     {found.engine}"]
+    lines = [f"{'state':<13} {found.state_dir}", f"{'engine':<13} {found.engine}"]
     for chain in found.chains:
         lines += _chain_lines(chain)
     return "\n".join(lines)
@@ -47,7 +47,8 @@ def _chain_lines(chain: ChainSurvey) -> list[str]:
         ("  ledgers", f"{chain.ledgers:,} in {chain.partitions:,} partitions"),
         ("  last", str(chain.last_ledger or "none")),
         ("  head", f"{chain.head or 'none'} ({chain.events:,} events, {chain.unfiled} not filed)"),
+        *((f"  {name}", plain(value)) for name, value in chain.proof),
         ("  delivered", plain(chain.delivery)),
         ("  checkpoint", chain.checkpoint),
     ]
-    return [f"{name:<12} {text}" for name, text in rows if text]
+    return [f"{name:<13} {text}" for name, text in rows if text]

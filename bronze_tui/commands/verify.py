@@ -94,6 +94,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--network-passphrase", metavar="TEXT", default="", help="Of a network that is not public."
 )
+@click.option("--progress", is_flag=True, help="Progress as JSON lines on standard error.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
 @verifying_options
 def command(
@@ -109,8 +110,10 @@ def command(
     something cannot be read.
 
     The head of each chain is remembered: one that shrank or changed since it was last verified at
-    this TARGET is an error that shows both heads. With --proof a file made by 'bronze proof' is
-    verified instead, offline; with --attestation what others found by 'bronze rebuild'.
+    this TARGET is an error that shows both heads. With --vkey the signed heads beside the events
+    are compared too: signature, number and tree of the events. With --proof a file made by
+    'bronze proof' is verified instead, offline; with --attestation what others found by 'bronze
+    rebuild'.
     """
     if proof.asked(target):
         return proof.check(as_json=options["as_json"], quiet=options["quiet"])
@@ -125,7 +128,8 @@ def command(
         from bronze_tui.audit.printed import check_name
 
         check_name(report_file)
-    report = memory.recall(_verify(target, level, options), options["chain_key"])
+    report = proof.heads(_verify(target, level, options), options["chain_key"])
+    report = memory.recall(report, options["chain_key"])
     if report_file is not None:
         _write(report, report_file)
     if options["as_json"]:
@@ -245,6 +249,7 @@ def _wish(level: str, options: dict[str, Any]) -> Wish:
         options["quiet"],
         options["strict_validators"],
         options["allow_private"],
+        options["progress"],
     )
 
 

@@ -12,6 +12,27 @@ from bronze_tui.domain.era import Era
 from bronze_tui.domain.ledger import LedgerRange
 
 RAW_TABLE = "ledgers_lcm_raw"
+RAW_XDR = "xdr_bytes"
+"""The column of RAW_TABLE that holds each ledger's XDR."""
+RAW_FACTS = (
+    "ledger_sequence",
+    "ledger_hash",
+    "previous_ledger_hash",
+    "close_time",
+    "protocol_version",
+    "total_coins",
+    "fee_pool",
+    "tx_set_hash",
+    "tx_count",
+    "operation_count",
+    "xdr_byte_length",
+    "xdr_sha256",
+    "bronze_version",
+    "era_id",
+    "network",
+    "ingested_at",
+)
+"""The other columns of RAW_TABLE, in file order: small, and read without the XDR."""
 
 
 @dataclass(frozen=True, slots=True)

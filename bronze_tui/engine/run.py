@@ -244,6 +244,8 @@ class Engine:
 
     def _settle(self, era: EraRun, task: Task, outcome: Outcome) -> None:
         if isinstance(outcome, BuildStopped):
+            self._schedule.given_up = True
+        if self._schedule.given_up and isinstance(outcome, BuildStopped | Built):
             return
         if isinstance(outcome, Built):
             count_built(self._totals, outcome)

@@ -29,3 +29,5 @@ class Schedule:
     """Place of the next task to hand out."""
     next_commit: int = 0
     failed: bool = False
+    given_up: bool = False
+    """A stop gave a build up: nothing behind it may be committed, which would leave it out."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bronze_tui.audit.memory import memory_folder, seen_heads
+from bronze_tui.audit.names import signed_head_name
+from bronze_tui.audit.standing import known_rows, signed_doc, signed_file
 from bronze_tui.catalog.deliveries import Backlog, Deliveries
 from bronze_tui.catalog.opening import read_catalog
 from bronze_tui.catalog.store import Catalog
@@ -44,6 +48,12 @@ class ChainSurvey:
     """One line on the deliveries; empty without an endpoint."""
     undelivered: int = 0
     parked: int = 0
+    signed_head: dict[str, Any] | None = None
+    """Of the file beside the events, unchecked; None when it is not signed."""
+    last_seen: dict[str, Any] | None = None
+    """The head that ``bronze verify`` saw last here; ``in_chain`` is false when it is gone."""
+    proof: list[list[str]] = field(default_factory=list)
+    """Name and value of each line about these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,8 @@ def survey(settings: Settings) -> Survey:
     state_dir, catalog = settings.state_dir(), read_catalog(settings)
     try:
         chains = [_chain(era, catalog, state_dir) for era in settings.active()]
+        if settings.pas.enabled:
+            chains = [_with_proof(chain, catalog, settings) for chain in chains]
         if catalog is not None and settings.pas.enabled and settings.pas.endpoint:
             deliveries = Deliveries(catalog, read_only=True)
             chains = [_with_delivery(c, deliveries.backlog(c.chain_key)) for c in chains]
@@ -98,6 +110,21 @@ def _chain(era: Era, catalog: Catalog | None, state_dir: Path) -> ChainSurvey:
         checkpoint=text,
         checkpoint_ledger=ledger,
         checkpoint_age_seconds=age,
+    )
+
+
+def _with_proof(chain: ChainSurvey, catalog: Catalog | None, settings: Settings) -> ChainSurvey:
+    rows = catalog.rows(chain.chain_key) if catalog else []
+    hashes = {row.event_hash: number for number, row in enumerate(rows, 1)}
+    folder, now = settings.emitter_options().backup_dir, time.time()
+    signed = signed_file(folder / signed_head_name(chain.chain_key), len(rows))
+    seen = seen_heads(memory_folder(os.environ), str(folder)).get(chain.chain_key)
+    lines = known_rows(signed, seen, hashes, chain.head, now)
+    return replace(
+        chain,
+        signed_head=signed_doc(signed, now),
+        last_seen=None if seen is None else {**asdict(seen), "in_chain": seen.head in hashes},
+        proof=[[name, value] for name, value, _ in lines],
     )
 
 

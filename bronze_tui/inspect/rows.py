@@ -9,26 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bronze_tui.domain.errors import StateError
+from bronze_tui.domain.layout import RAW_FACTS, RAW_XDR
 
 LIST = ("ledger_sequence", "tx_count", "operation_count", "xdr_byte_length")
-FACTS = (
-    "ledger_sequence",
-    "ledger_hash",
-    "previous_ledger_hash",
-    "close_time",
-    "protocol_version",
-    "total_coins",
-    "fee_pool",
-    "tx_set_hash",
-    "tx_count",
-    "operation_count",
-    "xdr_byte_length",
-    "xdr_sha256",
-    "bronze_version",
-    "era_id",
-    "network",
-    "ingested_at",
-)
 _BATCH = 8
 """Rows taken at once of the XDR column: the writer closes its pages every eight rows or MiB."""
 
@@ -50,7 +33,7 @@ class PartitionFile:
             metadata = self._file.metadata
             self.rows = metadata.num_rows
             sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
-            missing = {*FACTS, "xdr_bytes"} - set(self._file.schema_arrow.names)
+            missing = {*RAW_FACTS, RAW_XDR} - set(self._file.schema_arrow.names)
             if missing:
                 raise ValueError(f"it lacks the columns {', '.join(sorted(missing))}")
         self._begins = [sum(sizes[:g]) for g in range(len(sizes))]
@@ -87,7 +70,7 @@ class PartitionFile:
         """Every column of one row but the XDR; times are datetimes."""
         group = self._group_of(row)
         with self._guarded():
-            table = self._file.read_row_group(group, list(FACTS), use_threads=False)
+            table = self._file.read_row_group(group, list(RAW_FACTS), use_threads=False)
             return dict(table.slice(row - self._begins[group], 1).to_pylist()[0])
 
     def xdr(self, row: int) -> bytes:
@@ -96,7 +79,7 @@ class PartitionFile:
         left = row - self._begins[group]
         with self._guarded():
             batches = self._file.iter_batches(
-                batch_size=_BATCH, row_groups=[group], columns=["xdr_bytes"], use_threads=False
+                batch_size=_BATCH, row_groups=[group], columns=[RAW_XDR], use_threads=False
             )
             for batch in batches:
                 if left < batch.num_rows:
@@ -106,7 +89,7 @@ class PartitionFile:
 
     def each(self, column: str) -> Iterator[tuple[int, Any]]:
         """Sequence and one column of every row, a few rows in memory at a time."""
-        size = _BATCH if column == "xdr_bytes" else 4096
+        size = _BATCH if column == RAW_XDR else 4096
         with self._guarded():
             batches = self._file.iter_batches(
                 batch_size=size, columns=["ledger_sequence", column], use_threads=False

@@ -13,6 +13,7 @@ from bronze_tui.audit.chain import ChainReport
 from bronze_tui.audit.filecheck import FileResult, Progress
 from bronze_tui.audit.folder import declared_holes
 from bronze_tui.audit.report import VerifyReport, to_json, to_text
+from bronze_tui.audit.standing import Row, Standing, alarm_line, standing_rows
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.domain.ledger import LedgerRange
@@ -27,6 +28,8 @@ from bronze_tui.tui.chainrows import (
     matches,
     rows_of,
 )
+from bronze_tui.tui.levelreport import file_results, level_rows, progress_row
+from bronze_tui.tui.levelrun import LevelEnd, LevelProgress
 
 _NO_CHAIN = ChainReport("", 0, (), "", "", "", ())
 
@@ -41,6 +44,10 @@ class AuditDesk:
         self.files: dict[str, FileResult] = {}
         self.progress: Progress | None = None
         self.pinned: dict[str, str] = {}
+        self.standings: dict[str, Standing] = {}
+        self.level: LevelEnd | None = None
+        self.level_at = 0.0
+        self.level_progress: LevelProgress | None = None
         self.checked_at = 0.0
         self.cost = 0.0
         self.waiting = False
@@ -71,6 +78,31 @@ class AuditDesk:
         self.waiting = young and kinds == {"no_events"}
         self.checked_at, self.cost = now, told.cost
         self.report, self.problem, self.pinned = told.report, told.problem, told.pinned
+        self.standings = told.standings
+
+    def take_level(self, end: LevelEnd, now: float) -> None:
+        """How a verification at a level ended; what it says of files counts for the rows."""
+        self.level, self.level_at, self.level_progress = end, now, None
+        if end.report is not None and self.report is not None:
+            found = file_results(end.report, self.report.chains)
+            self.files = {**self.files, **found}
+            if found:
+                size = sum(result.bytes_read for result in found.values())
+                self.progress = Progress(len(found), len(found), size, size, 0.0, done=True)
+
+    def proof_rows(self, now: float) -> list[Row]:
+        """The lines of the panel PROOF, the grave ones first."""
+        rows: list[Row] = []
+        chain = self.chain
+        if chain is not None and (standing := self.standings.get(chain.chain_key)) is not None:
+            rows += standing_rows(standing, len(chain.line), now)
+        if self.level_progress is not None:
+            rows.append(progress_row(self.level_progress))
+        elif self.level is not None:
+            rows += level_rows(self.level, pins.utc(self.level_at)[11:])
+        else:
+            rows.append(("level", "not verified below the chain yet (l)", ""))
+        return sorted(rows, key=lambda row: row[2] != "bad")
 
     def take_files(self, told: FilesRead) -> None:
         """What the reading of files has found since it last told."""
@@ -113,7 +145,9 @@ class AuditDesk:
 
     def broken(self) -> str:
         """Evidence of a broken chain, empty when all is whole."""
-        return broken_line(self.report) if self.report else ""
+        if self.report is None:
+            return ""
+        return broken_line(self.report) or alarm_line(self.standings)
 
     def damaged_file(self) -> str:
         """Evidence of a file that is not the one announced, empty when all read are."""
@@ -152,14 +186,17 @@ class AuditDesk:
             StoreRefused: they cannot be written.
         """
         assert self.report is not None
-        wrong = [r for r in self.files.values() if not r.ok]
+        wrong, now = [r for r in self.files.values() if not r.ok], self.checked_at
         text = f"bronze {__version__}  {pins.utc(self.checked_at)}\n{to_text(self.report)}"
+        text += "".join(f"\n{name:<12}{value}" for name, value, _ in self.proof_rows(now))
         if self.files:
             text += f"\n\nfiles: {len(self.files):,} partitions read, {len(wrong):,} differ"
             text += "".join(f"\n  {r.kind} {r.ledgers}: {r.message}" for r in wrong)
         doc = json.loads(to_json(self.report)) | {
             "tool": f"bronze {__version__}",
             "checked_at": pins.utc(self.checked_at),
+            "level_report": None if self.level is None else self.level.report,
+            "proof": [f"{name.strip()}: {text}" for name, text, _ in self.proof_rows(now)],
             "files_read": len(self.files),
             "files_wrong": [
                 {"ledgers": r.ledgers, "kind": r.kind, "message": r.message, "found": r.found}

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bronze_tui.audit.folder import verify_folder
+from bronze_tui.audit.memory import memory_folder
 from bronze_tui.audit.report import VerifyReport
+from bronze_tui.audit.standing import alarm_line, standings, trusted_keys
 from bronze_tui.domain.checkpoint import Checkpoint
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.tui.auditdesk import holes_of
@@ -48,7 +50,13 @@ def check(request: Request) -> dict[str, str]:
     except OSError as error:
         problem = f"{error.filename or request.pas_dir}: {error.strerror or error}"
         return {"broken": "", "problem": problem}
-    return {"broken": broken_line(report) or _disagreement(report, checkpoints), "problem": ""}
+    found = broken_line(report) or _disagreement(report, checkpoints)
+    return {"broken": found or _alarm(report), "problem": ""}
+
+
+def _alarm(report: VerifyReport) -> str:
+    """A chain that is whole in itself, and not the one that was seen or signed."""
+    return alarm_line(standings(report, trusted_keys(), memory_folder(os.environ)))
 
 
 def _path(text: str) -> Path | None:

@@ -16,7 +16,7 @@ from bronze_tui.audit.report import VerifyReport
 
 OK, AFTER, BAD, NOTE, UNREAD, NONE = "ok", "ok*", "BAD", "note", "?", "-"
 
-_HASH = ("hash_mismatch",)
+_HASH = ("hash_mismatch", "weaker_hash", "hash_rule_changed")
 _ORDER = (
     "duplicate_range",
     "overlap",
@@ -35,6 +35,9 @@ NEXT = {
     "malformed": "find out which software wrote it; move it out of the folder if it is foreign",
     "name_mismatch": "compare with a backup; give the file its name back if only that changed",
     "hash_mismatch": "compare with a backup or with who received the event, save the report (w)",
+    "weaker_hash": "nothing to do; keep heads apart (h), and read the files (F)",
+    "hash_rule_changed": "compare with the copy where the event was published, save the report (w)",
+    "mixed_shapes": "give each program a folder of its own",
     "missing_event": "restore the event file from a backup; pruned backups are the usual reason",
     "broken_link": "compare both events with a backup, save the report (w)",
     "circular_links": "save the report (w) and keep the folder as it is: this was made by hand",
@@ -63,6 +66,13 @@ NEXT = {
     "seen_elsewhere": "compare the two places: 'bronze verify' on both",
     "memory_damaged": "compare the head with one you kept, then 'bronze verify --forget'",
     "memory_unusable": "check the folder and its permissions",
+    "signed_head_missing": "sign one: 'bronze head'; or ask who took it away",
+    "signed_head_malformed": "restore the head from where it was published, save the report (w)",
+    "signed_head_unknown_key": "ask the operator by another way whether the key was replaced",
+    "signed_head_bad_signature": "keep the head as evidence, get it again from its publisher",
+    "signed_head_other_origin": "put the head of this chain in its place",
+    "signed_head_ahead": "restore the last events; keep the head as evidence, save the report (w)",
+    "signed_head_mismatch": "keep the head as evidence, save the report (w), ask who signed it",
     "no_events": "check pas.enabled and pas.backup_dir of the configuration",
     "leftover_file": "nothing to do",
     "file_mismatch": "keep the file, save the report (w), copy the partition anew elsewhere",
@@ -70,6 +80,9 @@ NEXT = {
     "file_unreadable": "check the path and its permissions, then F again",
 }
 """The next safe step by kind of finding."""
+
+OTHERWISE = "keep the file, save the report (w), and run 'bronze verify' on this dataset"
+"""The next safe step after a finding about a partition's records or rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
-from bronze_tui.audit.canonical import recompute
 from bronze_tui.audit.chain import ChainReport
 from bronze_tui.audit.filecheck import FileResult
 from bronze_tui.audit.findings import Finding
+from bronze_tui.audit.hashrules import NOT_COVERED, RULE_WORDS, hash_of
 from bronze_tui.domain.audit import AuditEvent
-from bronze_tui.tui.chainrows import NEXT, ChainRow, short_hash
+from bronze_tui.tui.chainrows import NEXT, OTHERWISE, ChainRow, short_hash
 from bronze_tui.tui.plain import plain
 
 _COLOURS = {"good": "success", "worry": "warning", "bad": "error", "title": "primary"}
@@ -62,7 +62,7 @@ def detail(
     if result is not None and not result.ok:
         page.say(result.kind, "bad")
         page.say(result.message)
-        page.say(f"NEXT  {NEXT[result.kind]}")
+        page.say(f"NEXT  {NEXT.get(result.kind, OTHERWISE)}")
         page.text.append("\n")
     page.row("ledgers", row.ledgers)
     page.row("kind", f"{event.event_type} v{event.version}")
@@ -111,7 +111,10 @@ def _hashes(page: _Page, row: ChainRow, event: AuditEvent, chain: ChainReport | 
         page.row("stored", short_hash(prev), "no such event before it", "bad")
     page.title("EVENT HASH")
     page.row("stored", short_hash(event.event_hash))
-    computed = recompute(event)
+    assert row.item is not None
+    rule, computed = hash_of(row.item)
+    if rule != "v1.1":
+        page.row("rule", RULE_WORDS[rule], f"not covered: {NOT_COVERED[rule]}", "worry")
     same = computed == event.event_hash
     page.row("recomputed", short_hash(computed), "equal" if same else "DIFFERENT", _role(same))
 

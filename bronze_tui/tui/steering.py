@@ -243,7 +243,7 @@ def again_question(view: RunView, partition: str, *, repair: bool) -> str:
     if repair:
         holes = open_holes(view)
         many = "the declared hole" if holes == 1 else f"the {holes} declared holes"
-        return f"Start a new run that works on {many} alone (--repair) and commits them?"
+        return f"Start a new run that works on {many} alone (--repair)?"
     if view.engine_state == "done":
         return "All is committed. Start a new run that looks for new work and ends?"
     failed = [str(v.partition) for v in view.partitions.values() if v.state == "failed"]

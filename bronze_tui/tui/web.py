@@ -180,14 +180,14 @@ def serve(state_dir: Path, options: Options) -> int:
     server = GuardedServer(state_dir, options)
     query = f"/?token={options.token}" if options.token else "/"
     shown = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"Read-only view of {state_dir}: http://{shown}:{port}{query}", flush=True)
     if not is_loopback(options.host):
         print("There is no TLS: use this in a network you trust.", file=sys.stderr, flush=True)
-    asyncio.run(_serve(server, listener))
+    said = f"Read-only view of {state_dir}: http://{shown}:{port}{query}"
+    asyncio.run(_serve(server, listener, said))
     return 0
 
 
-async def _serve(server: GuardedServer, listener: socket.socket) -> None:
+async def _serve(server: GuardedServer, listener: socket.socket, said: str) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -196,6 +196,8 @@ async def _serve(server: GuardedServer, listener: socket.socket) -> None:
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
+        # Whoever reads the address may open it, or end us, at once.
+        print(said, flush=True)
         await ended.wait()
     finally:
         await runner.cleanup()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calling import run_here
 from copying import Site, digests
 
 from bronze_tui import cli
@@ -43,16 +44,19 @@ def site(tmp_path: Path, lake: TinyLake) -> Site:
 
 
 def bronze(site: Site, *args: str, powerless: bool = False) -> subprocess.CompletedProcess[str]:
-    """``bronze run --no-tui`` in a process of its own; ``powerless``: permissions hold for it."""
-    command = [sys.executable, "-m", "bronze_tui.cli", "run", "--no-tui", "--plain", *args]
+    """``bronze run --no-tui``; ``powerless``: in a process for which permissions hold."""
+    words = ["run", "--no-tui", "--plain", *args]
     for setting in site.sets():
-        command += ["--set", setting]
-    if powerless and os.geteuid() == 0:
+        words += ["--set", setting]
+    env = {k: v for k, v in os.environ.items() if k != "BRONZE_DEBUG"}
+    if not powerless:
+        return run_here(*words, env=env)
+    command = [sys.executable, "-m", "bronze_tui.cli", *words]
+    if os.geteuid() == 0:
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             pytest.skip("root without setpriv cannot give its powers up")
         command = [setpriv, f"--bounding-set={POWERS}", f"--inh-caps={POWERS}", *command]
-    env = {k: v for k, v in os.environ.items() if k != "BRONZE_DEBUG"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
 
 
@@ -91,7 +95,7 @@ def test_a_bad_object(
     site: Site, lake: TinyLake, damage: Callable[[Path], object], code: int, words: list[str]
 ) -> None:
     damage(find_object(site.lake, 7))
-    check(bronze(site, powerless=True), code, KEY, *words)
+    check(bronze(site, powerless=damage is no_permission), code, KEY, *words)
     assert site.ranges() == ["2-5"]
     shutil.rmtree(site.lake)
     shutil.copytree(lake.root, site.lake)
@@ -140,6 +144,7 @@ def test_the_state_folder_of_a_running_copier(site: Site) -> None:
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
         check(bronze(site), 6, str(site.state), "process 7 on elsewhere")
+    assert not site.data.exists(), "who does not hold the state folder copies nothing"
 
 
 def test_json_lines_say_it_too(site: Site) -> None:

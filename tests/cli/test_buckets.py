@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from calling import run_here
 from copying import Site
 from servers.gcs import FakeGcsServer
 from servers.seaweed import REGION, SeaweedServer, clean_environment
@@ -45,14 +43,7 @@ def parquet(objects: dict[str, bytes]) -> dict[str, bytes]:
 
 def bronze(folder: Path, env: dict[str, str], *args: str) -> tuple[int, str]:
     """Exit code and everything said by one command."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bronze_tui.cli", *args],
-        cwd=folder,
-        env={**clean_environment(), **env, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_here(*args, cwd=folder, env=clean_environment() | env)
     return done.returncode, done.stdout + done.stderr
 
 

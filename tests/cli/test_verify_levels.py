@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,9 @@ def test_a_manifest_is_gone(site: Site) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 1, "a": 2}', "{" * 5000, "\xff"])
 def test_a_manifest_is_no_manifest(site: Site, text: str) -> None:
     manifest(site).write_bytes(text.encode("latin-1"))
-    caught(site, "manifest", "manifest_malformed")
+    found = caught(site, "manifest", "manifest_malformed")
+    assert (found["event"], found["ledgers"]) == (2, PARTITION)
+    assert found["file"].endswith(f"range={PARTITION}/_manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +321,45 @@ def test_a_file_that_is_no_parquet(site: Site) -> None:
     from forging import agree
 
     agree(site, PARTITION, rows)
-    caught(site, "row", "parquet_unreadable")
+    found = caught(site, "row", "parquet_unreadable")
+    assert (found["event"], found["ledgers"]) == (2, PARTITION)
+    assert "no readable Parquet file of ledgers" in found["message"]
+
+
+def test_a_file_of_another_hash_is_not_parsed(site: Site) -> None:
+    """Its rows are spoiled too, and none of that is looked at: hash before parse."""
+    path = parquet(site, PARTITION)
+    whole = path.read_bytes()
+    change_rows(site, PARTITION, flipped)
+    spoiled = path.read_bytes()
+    path.write_bytes(whole)
+    from forging import agree
+
+    agree(site, PARTITION, site.rows()[4:8])
+    path.write_bytes(spoiled)
+    found = report(run(site, "row", "--json"))["depth"]["findings"]
+    assert [(f["kind"], f["severity"]) for f in found] == [
+        ("file_mismatch", "error"),
+        ("rows_not_read", "note"),
+    ]
+    assert found[1]["event"] == 2
+
+
+def test_a_file_that_ends_its_reader(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other partition is judged all the same."""
+    from bronze_tui.audit.levels import rowreader
+
+    body = (
+        "import os, sys; from bronze_tui.audit.levels import rowchild as c; j = c.judge\n"
+        f"c.judge = lambda r, o: os.abort() if r['partition'] == {PARTITION!r} else j(r, o)\n"
+        "c.main()"
+    )
+    monkeypatch.setattr(rowreader, "COMMAND", (sys.executable, "-c", body))
+    doc = report(run(site, "row", "--json"))
+    (found,) = doc["depth"]["findings"]
+    assert (found["kind"], found["event"]) == ("parquet_unreadable", 2)
+    assert "SIGABRT" in found["message"]
+    assert doc["depth"]["ledgers"] == 12
 
 
 def test_no_parquet_file_ends_in_a_traceback(site: Site, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_no_more_reads_than_the_limit() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert most[0] <= 3
 
@@ -202,5 +202,5 @@ def test_trouble_lowers_the_gate_and_those_who_wait_still_come_in(by: str) -> No
     assert gate.limit == 7
     for _ in range(3):
         gate.leave(reads=1, size=5, seconds=1.5)
-    late.join(10)
+    late.join(60)
     assert not late.is_alive()

@@ -23,7 +23,7 @@ from bronze_tui.domain.events import RunFinished
 from bronze_tui.journal.wire import call, engine_info
 from bronze_tui.lake.source import LakeSource
 
-LONG = 30.0
+LONG = 60.0
 
 
 class Gate:

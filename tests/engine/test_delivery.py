@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calling import run_here
 from copying import Run, Site
 from faultserver import FaultServer, Peer, Step, answer
 from servers.postgres import Database
@@ -451,7 +452,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_a_silent_endpoint(
     server.wait_for_request()
     copier.wait("state_changed", state="at_tip")
     copier.process.control.stop("test")
-    copier.thread.join(20)
+    copier.thread.join(LONG)
     assert copier.finished is not None
     assert (copier.finished.exit_code, copier.finished.undelivered) == (0, 4)
     server.usual = answer(201)
@@ -521,12 +522,7 @@ def run_command(site: Site, url: str, running: list[subprocess.Popen[bytes]]) ->
 def test_the_real_command_tells_what_is_left(small: Site) -> None:
     with nobody() as url:
         sets = [part for text in small.sets(pas__endpoint=url) for part in ("--set", text)]
-        done = subprocess.run(
-            [sys.executable, "-m", "bronze_tui.cli", "run", "--no-tui", "--plain", *sets],
-            capture_output=True,
-            text=True,
-            timeout=LONG,
-        )
+        done = run_here("run", "--no-tui", "--plain", *sets)
     assert done.returncode == 0
     assert "4 audit events not delivered yet: the next run or bronze pas deliver" in done.stderr
     assert "delivered   0 audit events; 4 audit events wait" in done.stderr

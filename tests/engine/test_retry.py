@@ -136,6 +136,13 @@ def test_scripts_retry_with_ctl(
     assert waiting.end().exit_code == 0
 
 
-def test_a_stop_ends_the_wait_too(waiting: Live, site: Site) -> None:
+def test_a_stop_ends_the_wait_too(waiting: Live, outage: Outage, site: Site) -> None:
+    waiting.wait("partition_committed", partition="2-17")
+    waiting.wait("partition_built", partition="34-49")
     call(site.state, "stop")
-    assert waiting.end().outcome == "stopped"
+    finished = waiting.end()
+    assert (finished.outcome, finished.exit_code) == ("stopped", 0), finished.message
+    assert site.ranges() == ["2-17"], "what was built behind it is not committed before it"
+    outage.over = True
+    assert site.run().code == 0
+    assert site.ranges() == ["2-17", "18-33", "34-49", "50-65"]

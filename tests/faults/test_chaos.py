@@ -206,7 +206,7 @@ def test_a_trap_kills_at_the_nth_request_that_matches(
     chaos.set_trap(3, effect, "commits", process.pid)
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == -9
+    assert process.wait(60) == -9
     last = "/a/2" if effect == "kill-before" else "/commits/2"
     assert server.seen[-1][1] == last
     assert chaos.unset() == 3

@@ -63,7 +63,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def emitter(server: FaultServer) -> Iterator[HttpEmitter]:
-    made = HttpEmitter(options(server.url, token=TOKEN), seconds=5)
+    made = HttpEmitter(options(server.url, token=TOKEN), seconds=60)
     yield made
     made.close()
 
@@ -145,6 +145,7 @@ class TestConflict:
     ) -> None:
         server.script = [answer(409, body=file_bytes(CHAIN[0]))]
         emit(emitter)
+        assert [r.method for r in server.requests] == ["POST"], "it need not be read back"
 
     def test_an_event_that_can_be_read_back_is_success(
         self, server: FaultServer, emitter: HttpEmitter
@@ -203,12 +204,15 @@ class TestNetwork:
         begin = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"no answer in 0\.4 s"):
             emit(emitter)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 60
         emitter.close()
 
     def test_an_endless_answer_is_not_read(self, server: FaultServer, emitter: HttpEmitter) -> None:
-        server.script = [server.endless]
+        server.script = [server.endless, answer(200)]
         emit(emitter)
+        emit(emitter, 1)
+        (second,) = server.requests
+        assert (second.body, second.connection) == (file_bytes(CHAIN[1]), 2), "a fresh connection"
 
     def test_closing_ends_a_request_under_way(self, server: FaultServer) -> None:
         emitter = HttpEmitter(options(server.url))
@@ -355,6 +359,7 @@ class TestAddresses:
             monkeypatch.setenv(name, "http://127.0.0.1:1")
         server.script = [answer(200)]
         emit(emitter)
+        assert [r.body for r in server.requests] == [file_bytes(CHAIN[0])]
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +386,7 @@ class TestTls:
         with FaultServer(context) as server:
             server.script = [answer(200)]
             given = options(f"https://{host}:{server.port}/events", allow_private=True)
-            emitter = HttpEmitter(given, resolve=resolving("127.0.0.1"), seconds=5)
+            emitter = HttpEmitter(given, resolve=resolving("127.0.0.1"), seconds=60)
             try:
                 emit(emitter)
             finally:

@@ -27,13 +27,12 @@ from bronze_tui.domain.errors import (
     StoreThrottled,
     StoreUnavailable,
 )
-from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.hooks.contracts import LedgerSource, SourceOptions, Store, StoreOptions
 from bronze_tui.hooks.metering import RequestMeter
 from bronze_tui.remote.store import BucketStore
 from bronze_tui.testing.source_contract import SourceContract
 from bronze_tui.testing.store_contract import KEY, StoreContract, staged
-from bronze_tui.testing.tiny_lake import TinyLake, write_tiny_lake
+from bronze_tui.testing.tiny_lake import TinyLake
 
 POISON = b"before\n--==0==--\nafter" * 40
 LAYOUT = {"ledgers_per_file": 1, "files_per_partition": 64_000}
@@ -109,30 +108,14 @@ class TestMemoryStore(StoreContract):
         return open_store(StoreOptions("fsspec", memory, tmp_path))
 
 
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> TinyLake:
-    return write_tiny_lake(tmp_path_factory.mktemp("lake"), count=20, files_per_partition=8)
-
-
-@pytest.fixture
-def held(lake: TinyLake) -> LedgerRange:
-    return lake.ledgers
-
-
 class TestS3Lake(SourceContract):
-    @pytest.fixture(scope="class")
-    def bucket(self, seaweed: SeaweedServer, lake: TinyLake) -> str:
-        bucket = seaweed.make_bucket()
-        seaweed.upload(lake.root, bucket, "ledgers")
-        return bucket
-
     @pytest.fixture
-    def opened(self, seaweed: SeaweedServer, bucket: str) -> Callable[..., LedgerSource]:
+    def opened(self, seaweed: SeaweedServer, s3_lake: str) -> Callable[..., LedgerSource]:
         def opened(prefix: str, **changes: Any) -> LedgerSource:
             settings: dict[str, Any] = {"extra": s3_keys(seaweed)} | changes
             return open_source(
                 SourceOptions(
-                    "fsspec", f"s3://{bucket}/{prefix}", endpoint=seaweed.endpoint, **settings
+                    "fsspec", f"s3://{s3_lake}/{prefix}", endpoint=seaweed.endpoint, **settings
                 )
             )
 
@@ -153,10 +136,10 @@ class TestS3Lake(SourceContract):
 
 class TestGcsLake(SourceContract):
     @pytest.fixture
-    def opened(self, fake_gcs: FakeGcsServer, gcs_bucket: str) -> Callable[..., LedgerSource]:
+    def opened(self, fake_gcs: FakeGcsServer, gcs_lake: str) -> Callable[..., LedgerSource]:
 
         def opened(prefix: str, **changes: Any) -> LedgerSource:
-            url = f"gs://{gcs_bucket}/{prefix}"
+            url = f"gs://{gcs_lake}/{prefix}"
             return open_source(
                 SourceOptions("fsspec", url, endpoint=fake_gcs.endpoint, anonymous=True, **changes)
             )
@@ -164,14 +147,7 @@ class TestGcsLake(SourceContract):
         return opened
 
     @pytest.fixture
-    def source(
-        self,
-        fake_gcs: FakeGcsServer,
-        gcs_bucket: str,
-        lake: TinyLake,
-        opened: Callable[..., LedgerSource],
-    ) -> LedgerSource:
-        fake_gcs.upload(lake.root, gcs_bucket, "ledgers")
+    def source(self, opened: Callable[..., LedgerSource]) -> LedgerSource:
         return opened("ledgers")
 
     @pytest.fixture

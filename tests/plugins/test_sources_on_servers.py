@@ -15,23 +15,12 @@ from servers.web import WebServer
 
 from bronze_source_lake import open_lake
 from bronze_tui.domain.errors import ConfigError, SourceDenied, SourceUnavailable
-from bronze_tui.domain.ledger import LedgerRange
 from bronze_tui.hooks.contracts import LedgerSource, SourceOptions
 from bronze_tui.hooks.metering import RequestMeter
 from bronze_tui.testing.source_contract import SourceContract
-from bronze_tui.testing.tiny_lake import TinyLake, write_tiny_lake
+from bronze_tui.testing.tiny_lake import TinyLake
 
 LAYOUT = {"ledgers_per_file": 1, "files_per_partition": 64_000}
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> TinyLake:
-    return write_tiny_lake(tmp_path_factory.mktemp("lake"), count=20, files_per_partition=8)
-
-
-@pytest.fixture
-def held(lake: TinyLake) -> LedgerRange:
-    return lake.ledgers
 
 
 def s3_options(server: SeaweedServer, url: str, **changes: Any) -> SourceOptions:
@@ -42,26 +31,20 @@ def s3_options(server: SeaweedServer, url: str, **changes: Any) -> SourceOptions
 
 
 class TestS3Lake(SourceContract):
-    @pytest.fixture(scope="class")
-    def bucket(self, seaweed: SeaweedServer, lake: TinyLake) -> str:
-        bucket = seaweed.make_bucket()
-        seaweed.upload(lake.root, bucket, "ledgers")
-        return bucket
+    @pytest.fixture
+    def source(self, seaweed: SeaweedServer, s3_lake: str) -> LedgerSource:
+        return open_lake(s3_options(seaweed, f"s3://{s3_lake}/ledgers"))
 
     @pytest.fixture
-    def source(self, seaweed: SeaweedServer, bucket: str) -> LedgerSource:
-        return open_lake(s3_options(seaweed, f"s3://{bucket}/ledgers"))
-
-    @pytest.fixture
-    def empty_source(self, seaweed: SeaweedServer, bucket: str) -> LedgerSource:
-        return open_lake(s3_options(seaweed, f"s3://{bucket}/none", **LAYOUT))
+    def empty_source(self, seaweed: SeaweedServer, s3_lake: str) -> LedgerSource:
+        return open_lake(s3_options(seaweed, f"s3://{s3_lake}/none", **LAYOUT))
 
 
 class TestGcsLake(SourceContract):
     @pytest.fixture
-    def opened(self, fake_gcs: FakeGcsServer, gcs_bucket: str) -> Callable[..., LedgerSource]:
+    def opened(self, fake_gcs: FakeGcsServer, gcs_lake: str) -> Callable[..., LedgerSource]:
         def opened(prefix: str, **changes: Any) -> LedgerSource:
-            url = f"gs://{gcs_bucket}/{prefix}"
+            url = f"gs://{gcs_lake}/{prefix}"
             return open_lake(
                 SourceOptions("gcs", url, endpoint=fake_gcs.endpoint, anonymous=True, **changes)
             )
@@ -69,14 +52,7 @@ class TestGcsLake(SourceContract):
         return opened
 
     @pytest.fixture
-    def source(
-        self,
-        fake_gcs: FakeGcsServer,
-        gcs_bucket: str,
-        lake: TinyLake,
-        opened: Callable[..., LedgerSource],
-    ) -> LedgerSource:
-        fake_gcs.upload(lake.root, gcs_bucket, "ledgers")
+    def source(self, opened: Callable[..., LedgerSource]) -> LedgerSource:
         return opened("ledgers")
 
     @pytest.fixture
@@ -86,11 +62,11 @@ class TestGcsLake(SourceContract):
 
 class TestAzureLake(SourceContract):
     @pytest.fixture
-    def opened(self, azurite: AzuriteServer, azure_container: str) -> Callable[..., LedgerSource]:
+    def opened(self, azurite: AzuriteServer, azure_lake: str) -> Callable[..., LedgerSource]:
         extra = (("account_key", azurite.key), ("account_name", ACCOUNT))
 
         def opened(prefix: str, **changes: Any) -> LedgerSource:
-            url = f"az://{azure_container}/{prefix}"
+            url = f"az://{azure_lake}/{prefix}"
             return open_lake(
                 SourceOptions("lake", url, endpoint=azurite.endpoint, extra=extra, **changes)
             )
@@ -98,14 +74,7 @@ class TestAzureLake(SourceContract):
         return opened
 
     @pytest.fixture
-    def source(
-        self,
-        azurite: AzuriteServer,
-        azure_container: str,
-        lake: TinyLake,
-        opened: Callable[..., LedgerSource],
-    ) -> LedgerSource:
-        azurite.upload(lake.root, azure_container, "ledgers")
+    def source(self, opened: Callable[..., LedgerSource]) -> LedgerSource:
         return opened("ledgers")
 
     @pytest.fixture

@@ -551,6 +551,8 @@ class TestLease:
         for _ in range(3):
             times.move(HEARTBEAT_SECONDS)
             lease.heartbeat()
+        with pytest.raises(LockedError, match="one"):
+            store.lock(LOCK, "two")
         lease.release()
         store.lock(LOCK, "two").release()
 

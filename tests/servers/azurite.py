@@ -8,13 +8,12 @@ import hmac
 import os
 import secrets
 import shutil
-import tempfile
 import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 from urllib.error import HTTPError
 
-from servers.process import HOST, ServerProcess, free_ports
+from servers.process import HOST, BucketServer, ServerProcess, free_ports
 
 ACCOUNT = "bronzetest"
 _VERSION = "2021-12-02"
@@ -27,11 +26,11 @@ def find_azurite() -> str | None:
     return str(ours) if ours.exists() else shutil.which("azurite-blob")
 
 
-class AzuriteServer:
+class AzuriteServer(BucketServer):
     """One blob server that keeps everything in memory."""
 
     def __init__(self, program: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bronze-azure-"))
+        super().__init__("azure")
         (port,) = free_ports(1)
         self.key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.endpoint = f"http://{HOST}:{port}/{ACCOUNT}"
@@ -41,23 +40,7 @@ class AzuriteServer:
             *("--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"),
         ]
         env = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"}
-        self.process = ServerProcess(command, self._folder / "azurite.log", self._answers, env)
-
-    @classmethod
-    def started(cls, program: str) -> AzuriteServer:
-        """A serving server."""
-        server = cls(program)
-        try:
-            server.process.start()
-        except (RuntimeError, TimeoutError):
-            server.close()
-            raise
-        return server
-
-    def close(self) -> None:
-        """End it; its data goes with it."""
-        self.process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.process = ServerProcess(command, self.folder / "azurite.log", self._answers, env)
 
     def make_container(self) -> str:
         """Make an empty container; its name."""
@@ -65,15 +48,9 @@ class AzuriteServer:
         self._call("PUT", f"/{name}", "restype=container", "restype:container")
         return name
 
-    def put(self, container: str, key: str, data: bytes) -> None:
+    def put(self, bucket: str, key: str, data: bytes) -> None:
         """Write a blob, whatever was there."""
-        self._call("PUT", f"/{container}/{key}", "", "", data)
-
-    def upload(self, folder: Path, container: str, prefix: str) -> None:
-        """Put every file of a folder into the container below ``prefix``."""
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            key = f"{prefix}/{path.relative_to(folder).as_posix()}".lstrip("/")
-            self.put(container, key, path.read_bytes())
+        self._call("PUT", f"/{bucket}/{key}", "", "", data)
 
     def _call(self, method: str, path: str, query: str, canonical: str, data: bytes = b"") -> bytes:
         """One request signed with the account's key (Shared Key authorization)."""

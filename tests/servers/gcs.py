@@ -10,14 +10,13 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from servers.process import HOST, ServerProcess, free_ports
+from servers.process import HOST, BucketServer, ServerProcess, free_ports
 
 PROJECT = "bronze-test"
 # Read when gcsfs is imported: else it asks Google's gRPC endpoint about each bucket, for a minute.
@@ -34,39 +33,23 @@ def find_fake_gcs() -> str | None:
     return shutil.which("fake-gcs-server")
 
 
-class FakeGcsServer:
+class FakeGcsServer(BucketServer):
     """One server with its own folder and port."""
 
     def __init__(self, program: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bronze-gcs-"))
+        super().__init__("gcs")
         (port,) = free_ports(1)
         self.endpoint = f"http://{HOST}:{port}"
         self._mark = f"mark-{secrets.token_hex(6)}"
-        (self._folder / "data" / self._mark).mkdir(parents=True)
+        (self.folder / "data" / self._mark).mkdir(parents=True)
         command = [
             program,
             *("-scheme", "http", "-host", HOST, "-port", str(port)),
-            *("-backend", "filesystem", "-filesystem-root", str(self._folder / "data")),
+            *("-backend", "filesystem", "-filesystem-root", str(self.folder / "data")),
             *("-public-host", f"{HOST}:{port}", "-external-url", self.endpoint),
             *("-log-level", "warn"),
         ]
-        self.process = ServerProcess(command, self._folder / "gcs.log", self._answers)
-
-    @classmethod
-    def started(cls, program: str) -> FakeGcsServer:
-        """A serving server."""
-        server = cls(program)
-        try:
-            server.process.start()
-        except (RuntimeError, TimeoutError):
-            server.close()
-            raise
-        return server
-
-    def close(self) -> None:
-        """End it and remove its data."""
-        self.process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.process = ServerProcess(command, self.folder / "gcs.log", self._answers)
 
     def make_bucket(self) -> str:
         """Make an empty bucket; its name."""
@@ -89,12 +72,6 @@ class FakeGcsServer:
         """Keys of a bucket, sorted."""
         answer: dict[str, Any] = json.loads(self._call(f"/storage/v1/b/{bucket}/o"))
         return sorted(item["name"] for item in answer.get("items", ()))
-
-    def upload(self, folder: Path, bucket: str, prefix: str) -> None:
-        """Put every file of a folder into the bucket below ``prefix``."""
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            key = f"{prefix}/{path.relative_to(folder).as_posix()}".lstrip("/")
-            self.put(bucket, key, path.read_bytes())
 
     def _call(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
         request = urllib.request.Request(f"{self.endpoint}{path}", body)

@@ -37,6 +37,7 @@ class PostgresServer:
         self._data = folder / "data"
         self._binaries = binaries
         self._process: subprocess.Popen[bytes] | None = None
+        self._served = False
         self._user = _unprivileged()
         if self._user is not None:
             account = pwd.getpwnam(self._user)
@@ -54,11 +55,15 @@ class PostgresServer:
             self._process = self._launch()
             while self._process.poll() is None:
                 if self._answers():
+                    self._served = True
                     return
                 assert time.monotonic() < deadline, self.log()
                 time.sleep(0.02)
             # After a kill -9 the old children hold the shared memory for a moment.
             assert time.monotonic() < deadline, self.log()
+            if not self._served and "could not bind" in self.log():
+                # Somebody took the port since it was found free.
+                self.port = _free_port()
 
     def crash(self) -> None:
         """Immediate stop: no checkpoint, every connection cut, recovery at the next start."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 HOST = "127.0.0.1"
 _PATIENCE = 60.0
+_TRIES = 3
 _PR_SET_PDEATHSIG = 1
 # The kernel ends a child with the thread that started it, so that thread must live to the end.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="server-starter")
@@ -130,6 +134,48 @@ class ServerProcess:
             return self._ready()
         except OSError:
             return False
+
+
+class BucketServer:
+    """A server of buckets with its own folder, ports and process; subclasses say which.
+
+    ``__init__`` takes the program, sets ``process`` and calls ours with a name.
+    """
+
+    process: ServerProcess
+
+    def __init__(self, name: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"bronze-{name}-"))
+
+    @classmethod
+    def started(cls, program: str) -> Self:
+        """A serving server; other ports are tried when somebody took one of them meanwhile."""
+        for attempt in range(_TRIES):
+            server = cls(program)
+            try:
+                server.process.start()
+            except (RuntimeError, TimeoutError):
+                server.close()
+                if attempt == _TRIES - 1:
+                    raise
+            else:
+                return server
+        raise AssertionError
+
+    def close(self) -> None:
+        """End it and remove its data."""
+        self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Write an object, whatever was there."""
+        raise NotImplementedError
+
+    def upload(self, folder: Path, bucket: str, prefix: str) -> None:
+        """Put every file of a folder into the bucket below ``prefix``."""
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            key = f"{prefix}/{path.relative_to(folder).as_posix()}".lstrip("/")
+            self.put(bucket, key, path.read_bytes())
 
 
 def _die_with_parent() -> None:

@@ -7,14 +7,13 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 import urllib.request
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.error import HTTPError
 
-from servers.process import HOST, ServerProcess, free_ports
+from servers.process import HOST, BucketServer, ServerProcess, free_ports
 
 REGION = "us-east-1"
 PUBLIC = "public"
@@ -38,14 +37,14 @@ def find_weed() -> str | None:
     return str(beside) if beside.exists() else shutil.which("weed")
 
 
-class SeaweedServer:
+class SeaweedServer(BucketServer):
     """One S3 server with its own folder, ports and keys.
 
     ``kill`` and ``start`` keep ports and data, as a crash and a restart do.
     """
 
     def __init__(self, weed: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bronze-s3-"))
+        super().__init__("s3")
         self.access_key = f"key{secrets.token_hex(6)}"
         self.secret_key = secrets.token_hex(16)
         self.reader_key = f"reader{secrets.token_hex(6)}"
@@ -56,24 +55,15 @@ class SeaweedServer:
         # Each bucket has its own volumes: without this, seven for the first object.
         env = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
         self.process = ServerProcess(
-            self._command(weed, ports), self._folder / "weed.log", self._answers, env
+            self._command(weed, ports), self.folder / "weed.log", self._answers, env
         )
 
     @classmethod
-    def started(cls, weed: str) -> SeaweedServer:
-        """A serving server; other ports are tried when somebody took one of them meanwhile."""
-        for attempt in range(3):
-            server = cls(weed)
-            try:
-                server.start()
-            except (RuntimeError, TimeoutError):
-                server.close()
-                if attempt == 2:
-                    raise
-            else:
-                server.make_bucket(PUBLIC)
-                return server
-        raise AssertionError
+    def started(cls, program: str) -> Self:
+        """A serving server with its public bucket."""
+        server = super().started(program)
+        server.make_bucket(PUBLIC)
+        return server
 
     def start(self) -> None:
         """Start, or start again after ``kill`` or ``stop``."""
@@ -89,8 +79,7 @@ class SeaweedServer:
 
     def close(self) -> None:
         """End it and remove its data."""
-        self.process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        super().close()
         for port in self._ports.values():
             for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink(missing_ok=True)
@@ -130,11 +119,9 @@ class SeaweedServer:
         """A bucket whose folders tests share out."""
         return self.make_bucket()
 
-    def upload(self, folder: Path, bucket: str, prefix: str) -> None:
-        """Put every file of a folder into the bucket below ``prefix``."""
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            key = f"{prefix}/{path.relative_to(folder).as_posix()}".lstrip("/")
-            self.client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Write an object, whatever was there."""
+        self.client.put_object(Bucket=bucket, Key=key, Body=data)
 
     def objects(self, bucket: str) -> dict[str, bytes]:
         """Everything in a bucket."""
@@ -144,7 +131,7 @@ class SeaweedServer:
 
     def _command(self, weed: str, ports: dict[str, int]) -> list[str]:
         # Every port is set: a default that collides ends in talking to somebody else's server.
-        data, identities = self._folder / "data", self._folder / "s3.json"
+        data, identities = self.folder / "data", self.folder / "s3.json"
         data.mkdir()
         identities.write_text(json.dumps({"identities": self._identities()}))
         return [

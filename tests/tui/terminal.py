@@ -15,6 +15,8 @@ import pytest
 
 BRONZE = f"{sys.executable} -m bronze_tui.cli"
 _LOOK_EVERY = 0.05
+_PATIENCE = 60.0
+"""Seconds that a busy machine may take to start a program."""
 
 
 class Terminal:
@@ -55,11 +57,11 @@ class Terminal:
     def screen(self, *, colours: bool = False) -> str:
         return self.tmux("capture-pane", "-p", *(["-e"] if colours else []))
 
-    def wait(self, text: str, seconds: float = 20.0) -> float:
+    def wait(self, text: str, seconds: float = _PATIENCE) -> float:
         """Wait until ``text`` stands on the screen; seconds it took."""
         return self.until(lambda: text in self.screen(), text, seconds)
 
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = 20.0) -> float:
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = _PATIENCE) -> float:
         begin = time.monotonic()
         while not holds():
             if time.monotonic() - begin > seconds:

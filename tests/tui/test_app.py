@@ -107,6 +107,7 @@ def test_the_palette_finds_pages(canned: Canned) -> None:
             await until(pilot, lambda: getattr(app.screen, "PAGE", "") == "logs")
             await pilot.press("1")
             await settle(pilot)
+            assert app.screen.PAGE == "dashboard"
 
     play(canned(journals.done()), step)
 
@@ -116,8 +117,12 @@ def test_help_shows_the_keys_and_goes_again(canned: Canned) -> None:
         app: Any = pilot.app
         await pilot.press("7", "question_mark")
         await until(pilot, lambda: bool(app.screen.query(HelpPanel)))
+        await settle(pilot)
+        assert "hide other" in text_of(app), "what each key of this page does"
         await pilot.press("question_mark")
         await until(pilot, lambda: not app.screen.query(HelpPanel))
+        await settle(pilot)
+        assert "hide other" not in text_of(app)
 
     play(canned(journals.done()), step)
 

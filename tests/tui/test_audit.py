@@ -196,7 +196,7 @@ def test_after_a_break_nothing_is_trusted(folder: Folder) -> None:
         await pilot.press("down")
         assert "nothing vouches" in widget_text(app, "#event")
 
-    play(folder.app(), step)
+    play(folder.app(), step, (120, 48))
 
 
 def test_a_missing_event_has_a_row_of_its_own(folder: Folder) -> None:
@@ -349,8 +349,10 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(folder: Folder) -> None:
 
 def test_a_remote_store_is_not_read(folder: Folder) -> None:
     async def step(pilot: Pilot[Any]) -> None:
+        app: Any = pilot.app
         await pilot.press("F")
-        await until(pilot, lambda: "no files to read" in text_of(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "no files to read" in text_of(app))
+        assert page_of(app).desk.files == {}
 
     play(folder.app(data_root=None), step)
 

@@ -7,12 +7,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from calling import run_here
 from terminal import BRONZE, Terminal
 
 from bronze_tui.audit.folder import resolve, verify_folder
@@ -35,8 +34,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 @pytest.fixture
 def demo(tmp_path: Path) -> Path:
     """A copied demo of four partitions; its configuration is ``demo.yaml`` in it."""
-    command = [sys.executable, "-m", "bronze_tui.cli", "demo", "d", "--no-tui", "--ledgers", "128"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    done = run_here("demo", "d", "--no-tui", "--ledgers", "128", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     return tmp_path / "d"
 
 
@@ -68,7 +67,7 @@ def test_demo_shows_every_page_and_proves_its_copy(terminal: Terminal, tmp_path:
     assert terminal.alternate
     for page in (*PAGES, PAGES[3]):
         terminal.press(page.key)
-        terminal.until(lambda p=page: is_active(terminal, p), page.title, 20.0)  # type: ignore[misc]
+        terminal.until(lambda p=page: is_active(terminal, p), page.title)  # type: ignore[misc]
     terminal.wait("F2 goes to the tables")
     assert "DONE 100% demo/first/v1" in terminal.tmux("display", "-p", "#{pane_title}")
     terminal.press("1")
@@ -95,8 +94,7 @@ def test_detach_attach_and_a_killed_engine(terminal: Terminal, demo: Path) -> No
     terminal.wait("READ ONLY")
     terminal.wait("AT TIP")
     os.kill(pid, signal.SIGKILL)
-    took = terminal.wait("GONE")
-    assert took < 4.0, "about two seconds, and what a busy machine adds"
+    terminal.wait("GONE")
     terminal.wait("run again")
     terminal.press("q")
     terminal.wait("EXIT=0.")
@@ -150,14 +148,18 @@ def test_a_dataset_without_a_run_is_looked_at(terminal: Terminal, demo: Path) ->
     terminal.wait("EXIT=0.")
     terminal.run("clear; " + f"{BRONZE} attach d/lake")
     terminal.wait("EXIT=2.")
+    assert "bronze: error:" in terminal.screen()
+    assert "Traceback" not in terminal.screen()
 
 
 def test_replay_shows_the_verdict_at_once(terminal: Terminal, demo: Path) -> None:
     terminal.run(f"{BRONZE} replay d/state --speed 0")
     terminal.wait("DONE")
     terminal.wait("REPLAY END")
+    assert terminal.alternate
     terminal.press("q")
     terminal.wait("EXIT=0.")
+    assert not terminal.alternate
 
 
 def test_bare_bronze_asks_and_opens_the_demo(terminal: Terminal, tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_bare_bronze_asks_and_opens_the_demo(terminal: Terminal, tmp_path: Path)
     terminal.press("d")
     terminal.wait("folder for the demo")
     terminal.press("Enter")
-    terminal.wait("DONE", 30.0)
+    terminal.wait("DONE")
     terminal.press("q")
     terminal.wait("EXIT=0.")
     assert verify_folder(resolve(tmp_path / "demo")).ok

@@ -104,8 +104,13 @@ def test_two_apps_keep_each_others_entries_and_the_oldest_go(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written_costs_the_memory_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    Keeper(tmp_path / "file" / "below" / FILE, "d").save("x")
-    Keeper(None, "d").save("x")
+    for path in (tmp_path / "file" / "below" / FILE, None):
+        keeper = Keeper(path, "d")
+        keeper.kept.page = "logs"
+        keeper.save("x")
+        assert keeper.kept.page == "logs"
+        assert Keeper(path, "d").kept.page == ""
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_where_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,9 @@ def test_filter(text: str, found: list[int]) -> None:
 
 @given(st.text(max_size=40))
 def test_no_filter_raises(text: str) -> None:
-    test, _ = parse_filter(text)
-    test(row(1, detail="[red]", checksum="sha256:00"))
+    test, problem = parse_filter(text)
+    assert test(row(1, detail="[red]", checksum="sha256:00")) in (True, False)
+    assert isinstance(problem, str)
 
 
 @pytest.mark.parametrize("column", SORTS)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from browser import Browser, processes_of
+from calling import run_here
 from piloting import run
 
 from bronze_tui import cli
@@ -32,8 +33,8 @@ NEED_WEB = pytest.mark.skipif(
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copied demo."""
     root = tmp_path_factory.mktemp("served")
-    command = [sys.executable, "-m", "bronze_tui.cli", "demo", "d", "--no-tui", "--ledgers", "64"]
-    subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60)
+    done = run_here("demo", "d", "--no-tui", "--ledgers", "64", cwd=root)
+    assert done.returncode == 0, done.stderr
     return root / "d"
 
 
@@ -60,7 +61,7 @@ def served(demo: Path) -> Iterator[Any]:
     yield serve
     for child in children:
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
         assert child.stdout is not None
         assert child.stderr is not None
         child.stdout.close()
@@ -74,7 +75,7 @@ def status(url: str, **headers: str) -> tuple[int, str]:
 
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.build_opener(Stay).open(request, timeout=10) as answer:
+        with urllib.request.build_opener(Stay).open(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -91,6 +92,30 @@ def test_on_loopback_the_page_is_served_to_this_machine_alone(served: Any) -> No
     assert status(url, Host="evil.example")[0] == 403
     assert status(url + "ws", Origin="http://evil.example")[0] == 403
     assert status(url + "static/js/textual.js")[0] == 200
+
+
+@NEED_WEB
+def test_a_signal_as_soon_as_the_address_is_printed_is_an_orderly_end(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bronze_tui.tui import web
+
+    def end(number: int, frame: object) -> None:
+        raise AssertionError("nobody takes signals yet")
+
+    said: list[str] = []
+
+    def say(text: str, **options: object) -> None:
+        said.append(text)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(web, "print", say, raising=False)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        assert web.serve(demo / "state", web.Options(port=0)) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(said) == 1
 
 
 @NEED_WEB
@@ -167,7 +192,7 @@ def test_the_page_asks_no_other_host_for_anything(served: Any) -> None:
     assert re.findall(r'(?:href|src)="https?://[^"]*"', page) == []
     font = re.search(r'url\("(/static/fonts/[^"]+)"\)', page)
     assert font, page[:500]
-    with urllib.request.urlopen(url.rstrip("/") + font[1], timeout=10) as answer:
+    with urllib.request.urlopen(url.rstrip("/") + font[1], timeout=60) as answer:
         assert len(answer.read()) > 10_000
 
 

@@ -137,15 +137,20 @@ def test_f6_shows_the_plan(site: Site, tmp_path: Path) -> None:
     play(make_app(site, tmp_path), step)
 
 
-def test_escape_cancels_and_other_pages_open_during_a_query(site: Site, tmp_path: Path) -> None:
+def test_escape_cancels_and_other_pages_open_during_a_query(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bronze_tui.query.client.OBEY_SECONDS", 60.0)
+
     async def step(pilot: Pilot[Any], page: SqlPage) -> None:
         page.open_query(ENDLESS)
         await pilot.press("f5")
         await until(pilot, lambda: "running" in str(page.query_one("#rows").border_subtitle))
-        begin = time.monotonic()
+        assert page.process is not None
+        pid = page.process.pid
         await pilot.press("escape")
         await until(pilot, lambda: said(page) == "Cancelled.")
-        assert time.monotonic() - begin < 0.5
+        assert page.process.pid == pid, "it obeyed"
         await idle(pilot)
         await pilot.press("f5")
         await until(pilot, lambda: page.process is not None and page.process.running)
@@ -166,7 +171,7 @@ def test_escape_cancels_and_other_pages_open_during_a_query(site: Site, tmp_path
     app = make_app(site, tmp_path)
     begin = time.monotonic()
     play(app, step)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 90, "it does not wait for the query"
 
 
 def test_a_child_that_dies_is_a_sentence_and_the_next_query_works(
@@ -256,7 +261,7 @@ def test_a_million_rows_are_quick_to_show_and_to_walk(site: Site, tmp_path: Path
     data = pa.table(
         {"n": pa.array(range(count)), "text": pa.array([f"row {n}" for n in range(count)])}
     )
-    begin = time.monotonic()
+    begin = time.process_time()
     widths = measure(data)
     assert widths == [7, 10]
 
@@ -270,7 +275,7 @@ def test_a_million_rows_are_quick_to_show_and_to_walk(site: Site, tmp_path: Path
         assert table.text_at_cursor() == "row 999999"
 
     play(make_app(site, tmp_path), step)
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def test_history_f4_gives_a_query_back_and_lasts(site: Site, tmp_path: Path) -> None:

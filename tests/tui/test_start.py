@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calling import run_here
 from piloting import play, run, text_of
 from textual.pilot import Pilot
 
@@ -38,8 +39,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copied demo."""
     root = tmp_path_factory.mktemp("ways")
-    command = [sys.executable, "-m", "bronze_tui.cli", "demo", "d", "--no-tui", "--ledgers", "64"]
-    subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60)
+    done = run_here("demo", "d", "--no-tui", "--ledgers", "64", cwd=root)
+    assert done.returncode == 0, done.stderr
     return root / "d"
 
 

@@ -177,6 +177,7 @@ def test_stop_now_asks_for_the_word(canned: Canned, monkeypatch: pytest.MonkeyPa
                 await until(pilot, lambda: told == said)  # noqa: B023
                 await pilot.press("escape")
                 await pilot.pause()
+        assert told == [("stop", {})], "once, and nothing for a wrong word"
 
     run(go())
 
@@ -205,12 +206,14 @@ def test_while_an_engine_runs_there_is_no_second_one(
     canned: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = canned(journals.running(seconds=30), kind="attach", control=True, arguments=())
-    control(app, monkeypatch)
+    told = control(app, monkeypatch)
 
     async def go() -> None:
         async with app.run_test(notifications=True) as pilot:
             await pilot.press("R")
             await until(pilot, lambda: "end it first" in text_of(app))
+            assert not isinstance(app.screen, Confirm)
+        assert (told, app.session.child) == ([], None)
 
     run(go())
 

@@ -136,14 +136,14 @@ def test_two_copiers_that_start_together_migrate_once(postgres: Database) -> Non
     ready = threading.Barrier(len(databases))
 
     def start(database: PostgresDatabase) -> None:
-        ready.wait(10)
+        ready.wait(60)
         taken.append([step.version for step in migrations.migrate(database)])
 
     threads = [threading.Thread(target=start, args=(database,)) for database in databases]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(taken) == len(databases)
     assert sorted(version for each in taken for version in each) == [
         step.version for step in migrations.STEPS

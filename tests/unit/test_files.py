@@ -210,7 +210,7 @@ class TestPoorFilesystems:
     def linkless(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "link", failing(request.param))
 
-    def outcomes(self, folder: Path) -> None:
+    def check_outcomes(self, folder: Path) -> None:
         staged = folder / "staged"
         assert create(folder / "a", b"one") == "created"
         assert create(folder / "a", b"one") == "same"
@@ -226,21 +226,21 @@ class TestPoorFilesystems:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
     def test_without_links(self, tmp_path: Path, linkless: None, calls: list[str]) -> None:
-        self.outcomes(tmp_path)
+        self.check_outcomes(tmp_path)
         assert "rename" not in calls
 
     def test_without_links_and_renameat2(
         self, tmp_path: Path, linkless: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "_renameat2", lambda: None)
-        self.outcomes(tmp_path)
+        self.check_outcomes(tmp_path)
 
     def test_without_links_and_the_flag(
         self, tmp_path: Path, linkless: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "_renameat2", lambda: lambda *args: -1)
         monkeypatch.setattr(files.ctypes, "get_errno", lambda: errno.EINVAL)
-        self.outcomes(tmp_path)
+        self.check_outcomes(tmp_path)
 
     def test_failed_reserved_rename_gives_the_name_back(
         self, tmp_path: Path, linkless: None, monkeypatch: pytest.MonkeyPatch

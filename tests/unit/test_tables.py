@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bronze_tui.domain.era import Era
 from bronze_tui.domain.errors import StateError, UsageError
+from bronze_tui.domain.layout import RAW_FACTS, RAW_XDR
 from bronze_tui.domain.ledger import LedgerFacts, LedgerRange
 from bronze_tui.tables import rows as rows_module
 from bronze_tui.tables.parquet import Compression, ParquetFile, options_digest
@@ -149,6 +150,12 @@ def test_an_abandoned_file_is_no_parquet(tmp_path: Path) -> None:
     del file
     with pytest.raises(pa.ArrowInvalid):
         pq.read_metadata(path)
+
+
+def test_readers_know_the_columns_by_the_same_names() -> None:
+    names = raw_schema(ERA).names
+    assert tuple(name for name in names if name != RAW_XDR) == RAW_FACTS
+    assert RAW_XDR in names
 
 
 def test_the_digest_names_the_options() -> None:

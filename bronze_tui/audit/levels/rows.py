@@ -15,31 +15,14 @@ import pyarrow.parquet as pq
 from bronze_tui.audit.levels.network import NetworkCheck
 from bronze_tui.audit.levels.unit import Edges, Outcome
 from bronze_tui.domain.errors import XdrError
-from bronze_tui.domain.layout import RAW_TABLE
+from bronze_tui.domain.layout import RAW_FACTS, RAW_TABLE, RAW_XDR
 from bronze_tui.domain.ledger import FIRST_LEDGER, LedgerFacts
 from bronze_tui.tables.reread import ContentHash
 from bronze_tui.xdr.header import LedgerReader
 
-GO_COPIER = "bronze-copier"
 _BATCH = 32
-_COLUMNS = (
-    "ledger_sequence",
-    "ledger_hash",
-    "previous_ledger_hash",
-    "close_time",
-    "protocol_version",
-    "total_coins",
-    "fee_pool",
-    "tx_set_hash",
-    "tx_count",
-    "operation_count",
-    "xdr_byte_length",
-    "xdr_sha256",
-    "bronze_version",
-    "era_id",
-    "network",
-)
-_XDR = "xdr_bytes"
+_COLUMNS = tuple(name for name in RAW_FACTS if name != "ingested_at")
+"""What follows from the XDR and the announcement; when the row was written follows from nothing."""
 _FOREIGN = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
 """What values of other types, ranges or none at all give when they are compared."""
 _NOT_ITS_XDR = "the row was altered, or the software that derived it erred"
@@ -54,6 +37,7 @@ class RowCheck:
 
     Args:
         network: the ledger level's checks; None stays at level ``row``.
+        by_go: the file is the Go copier's, which counts fewer operations.
         stop: asked between batches.
     """
 
@@ -63,6 +47,7 @@ class RowCheck:
         file: str,
         network: NetworkCheck | None,
         *,
+        by_go: bool = False,
         seen: Seen | None = None,
     ) -> None:
         self._out = out
@@ -75,7 +60,7 @@ class RowCheck:
         self._before = ""
         self._first_previous = ""
         self._first = self._last = -1
-        self._by_go = _made_by_go(out)
+        self._by_go = by_go
         self._uncounted = 0
 
     def run(self, path: Path, manifest: dict[str, Any] | None, stop: Callable[[], None]) -> None:
@@ -94,14 +79,14 @@ class RowCheck:
         self._end(manifest or {})
 
     def _read(self, file: pq.ParquetFile, stop: Callable[[], None]) -> None:
-        lacking = {*_COLUMNS, _XDR} - set(file.schema_arrow.names)
+        lacking = {*_COLUMNS, RAW_XDR} - set(file.schema_arrow.names)
         if lacking:
             raise ValueError(f"it lacks the columns {', '.join(sorted(lacking))}")
-        columns = [*_COLUMNS, _XDR]
+        columns = [*_COLUMNS, RAW_XDR]
         for batch in file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
             stop()
             rows = batch.select(list(_COLUMNS)).to_pylist()
-            for row, xdr in zip(rows, _values(batch.column(_XDR)), strict=True):
+            for row, xdr in zip(rows, _values(batch.column(RAW_XDR)), strict=True):
                 self._row(row, xdr)
 
     def _row(self, row: Row, xdr: memoryview) -> None:
@@ -261,8 +246,3 @@ def _values(column: Any) -> Iterator[memoryview]:
     offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset :][: len(column) + 1].tolist()
     view = memoryview(data if data is not None else b"")
     return (view[a:b] for a, b in pairwise(offsets))
-
-
-def _made_by_go(out: Outcome) -> bool:
-    event = out.unit.event
-    return event is not None and event.producer.name == GO_COPIER

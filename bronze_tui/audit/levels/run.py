@@ -22,6 +22,7 @@ from bronze_tui.audit.levels.manifests import (
     unit_of_records,
 )
 from bronze_tui.audit.levels.memory import Memory
+from bronze_tui.audit.levels.rowreader import RowReaders
 from bronze_tui.audit.levels.unit import LEVELS, Outcome, Unit, units_of
 from bronze_tui.domain.errors import StateError
 from bronze_tui.domain.layout import RAW_TABLE
@@ -113,7 +114,11 @@ def run_job(
     Raises:
         Stopped: ``stop`` said so. StoreError, SourceError: something does not answer.
     """
-    outcomes = _Runner(job, stop, tell).run()
+    runner = _Runner(job, stop, tell)
+    try:
+        outcomes = runner.run()
+    finally:
+        runner.close()
     if job.reaches("row"):
         joint_findings(outcomes)
     return outcomes
@@ -125,6 +130,9 @@ class _Runner:
     ) -> None:
         self._job, self._ask, self._tell = job, stop, tell
         self._halted = False
+        self._readers = None
+        if job.reaches("row"):
+            self._readers = RowReaders(job.trust if job.reaches("ledger") else None)
         self._total = sum(unit.byte_size for unit in job.units)
         self._begin = self._told = time.monotonic()
         self._done = self._read = 0
@@ -152,6 +160,10 @@ class _Runner:
                 raise
         self._say(done=True)
         return [found[place] for place in sorted(found)]
+
+    def close(self) -> None:
+        if self._readers is not None:
+            self._readers.close()
 
     def _unit(self, unit: Unit) -> Outcome:
         known = self._recalled(unit)
@@ -205,29 +217,29 @@ class _Runner:
                 found=problem.found,
                 cause=_CAUSES[problem.kind],
             )
-        unread = {p.key for p in read.problems if p.kind != "file_mismatch" or not p.found}
         raw = dict(unit.tables).get(RAW_TABLE)
         if job.reaches("row") and raw is not None:
             key = file_key(raw, unit.partition)
-            if key not in unread:
+            wrong = next((p for p in read.problems if p.key == key and not p.announced), None)
+            if wrong is None:
                 self._rows(out, data, key, manifests.get(RAW_TABLE))
+            elif wrong.kind == "file_mismatch":
+                text = "rows were not read: the file is not the one that was announced"
+                out.add("rows_not_read", text, file=key, severity="note")
 
     def _rows(self, out: Outcome, data: Data, key: str, manifest: dict[str, Any] | None) -> None:
-        from bronze_tui.audit.levels.rows import RowCheck
-
-        job = self._job
-        network = None
-        if job.reaches("ledger"):
-            from bronze_tui.audit.levels.network import NetworkCheck
-
-            assert job.trust is not None
-            network = NetworkCheck(job.trust, out.unit.chain_key.split("/")[0])
-        rows: dict[int, str] = {}
-        seen = rows.__setitem__ if job.source is not None else None
         assert isinstance(data, Folder | Fetched)
-        RowCheck(out, key, network, seen=seen).run(data.path(key), manifest, self._halt)
-        if job.source is not None:
-            job.source.check(out, rows, self._halt)
+        assert self._readers is not None
+        rows = self._readers.check(
+            out,
+            key,
+            data.path(key),
+            manifest,
+            rows=self._job.source is not None,
+            halt=self._halt,
+        )
+        if self._job.source is not None:
+            self._job.source.check(out, rows, self._halt)
 
     def _stopping(self) -> bool:
         return self._halted or self._ask()

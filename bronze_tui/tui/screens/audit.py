@@ -27,11 +27,12 @@ from bronze_tui.tui.chainrows import ChainRow, matches
 from bronze_tui.tui.chainwatch import SECOND_LOOK
 from bronze_tui.tui.eventdetail import detail
 from bronze_tui.tui.plain import plain
-from bronze_tui.tui.screens.chain_page import ChainPage
+from bronze_tui.tui.screens.leveled import QUESTION, LeveledPage
 from bronze_tui.tui.widgets.askline import AskLine
 from bronze_tui.tui.widgets.auditband import band, bar, cells, columns, nothing
 from bronze_tui.tui.widgets.figures import put
 from bronze_tui.tui.widgets.linelist import Cell, LineList
+from bronze_tui.tui.widgets.proofpanel import ProofPanel
 
 GROWN_EVERY = 3.0
 """Least seconds between two verifications that growth asks for; longer for long chains."""
@@ -42,12 +43,11 @@ def _bind(key: str, action: str, name: str, id: str, tooltip: str, **more: Any) 
     return Binding(key, action, name, id=f"audit.{id}", tooltip=tooltip, **more)
 
 
-_ACTIONS = frozenset(
-    {"next_break", "verify", "files", "report", "pin", "find", "step", "chain", "copy", "copy_json"}
-)
+_KEEPING = ("report", "pin", "copy", "copy_json")
+_ACTIONS = frozenset(("next_break", "verify", "files", "level", "find", "step", "chain", *_KEEPING))
 
 
-class AuditPage(ChainPage):
+class AuditPage(LeveledPage):
     """Walk and verify the PAS chain."""
 
     PAGE = "audit"
@@ -56,6 +56,7 @@ class AuditPage(ChainPage):
         _bind("b", "next_break", "next break", "break", "next break; after the last the first"),
         _bind("f5", "verify", "verify", "verify", "links and hashes again"),
         _bind("F", "files", "files", "files", "hash the Parquet files again"),
+        _bind("l", "level", "level", "level", "verify at a level, 0 to 5"),
         _bind("w", "report", "report", "report", "save text and JSON"),
         _bind("h", "pin", "pin head", "pin", "keep the head apart from the chain"),
         _bind("slash", "find", "find", "find", "event number, ledger, hash", key_display="/"),
@@ -87,6 +88,7 @@ class AuditPage(ChainPage):
     AuditPage.-narrow #list { width: 1fr; height: 3fr; }
     AuditPage.-narrow #detail { width: 1fr; height: 2fr; }
     AuditPage.-low #legend { display: none; }
+    AuditPage.-empty ProofPanel { display: none; }
     """
 
     def __init__(self) -> None:
@@ -106,6 +108,7 @@ class AuditPage(ChainPage):
             chain.border_title = "CHAIN"
             yield Static(id="band", markup=False)
             yield Static(id="bar", markup=False)
+        yield ProofPanel()
         yield Static(id="empty", markup=False)
         with Horizontal(id="middle"):
             with Vertical(id="list", classes="panel") as events:
@@ -184,6 +187,13 @@ class AuditPage(ChainPage):
             # An event may have been on its way to the disk: only a second look counts.
             self.set_timer(SECOND_LOOK, self.action_verify)
 
+    def level_ended(self) -> None:
+        self._tell_app()
+        self._list().refresh()
+        self._draw_detail()
+        # It remembered the heads that it found.
+        self.action_verify()
+
     # The files.
 
     def action_files(self) -> None:
@@ -213,8 +223,10 @@ class AuditPage(ChainPage):
         self._draw_detail()
 
     def action_leave(self) -> None:
-        """Stop reading files; what was read stays. Else the search goes."""
-        if self._reading:
+        """Stop a level, or reading files (what was read stays). Else the search goes."""
+        if self.levels.running:
+            self.levels.stop()
+        elif self._reading:
             self.stop_reading.set()
         else:
             self._search("")
@@ -263,6 +275,9 @@ class AuditPage(ChainPage):
     @on(AskLine.Answered)
     def _find(self, message: AskLine.Answered) -> None:
         self._list().focus()
+        if message.question == QUESTION:
+            self.start_level(message.text)
+            return
         self._search(message.text.strip())
         row = self._row()
         if self.desk.search and not (row is not None and matches(row, self.desk.search)):
@@ -361,6 +376,7 @@ class AuditPage(ChainPage):
 
     def _draw_band(self) -> None:
         self._draw_columns()
+        self.draw_proof()
         desk = self.desk
         first = band(desk.chain, desk.report, desk.pinned, self.app.theme_variables)
         first = Text("NO EVENTS YET", "bold") if desk.waiting else first

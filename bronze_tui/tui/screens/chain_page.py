@@ -3,6 +3,7 @@ and post what they found as ``Verified`` and ``FilesRead``."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from textual import work
 
 from bronze_tui.audit.filecheck import FileResult, Progress, check_files
+from bronze_tui.audit.memory import memory_folder
+from bronze_tui.audit.standing import Standing, standings, trusted_keys
 from bronze_tui.domain.audit import AuditEvent
 from bronze_tui.domain.errors import BronzeError
 from bronze_tui.tui.auditdesk import holes_of
@@ -38,14 +41,17 @@ class ChainPage(Page):
         session = self.bronze.session
         pinned = read_pins(own_folder(session))
         report, problem = None, ""
+        standing: dict[str, Standing] = {}
         try:
             holes = holes_of(session.data_root, session.prefix)
             report = verify_folder(folder, pins=pinned, holes=holes)
+            standing = standings(report, trusted_keys(), memory_folder(os.environ))
         except BronzeError as error:
             problem = str(error)
         except OSError as error:
             problem = f"{folder}: {error.strerror or error}"
-        self.post_message(Verified(report, problem, pinned, time.perf_counter() - begin))
+        cost = time.perf_counter() - begin
+        self.post_message(Verified(report, problem, pinned, cost, standing))
 
     @work(thread=True, exclusive=True, group="files", exit_on_error=False)
     def read_files(self, events: list[AuditEvent], root: Path) -> None:

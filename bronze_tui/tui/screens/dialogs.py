@@ -133,7 +133,7 @@ class AskNumber(ModalScreen[int | None]):
 _WAYS = """\
 d     detach: the engine goes on, bronze attach returns
 D     drain: commit what is being built, then end
-stop  stop now, which is safe: unfinished builds are dropped\
+stop  stop now, safely: unfinished builds are dropped\
 """
 
 

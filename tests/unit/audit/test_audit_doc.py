@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from bronze_tui.audit.canonical import canonical, event_hash, file_bytes
 from bronze_tui.audit.chain import verify_chains
 from bronze_tui.audit.event import parse_event
 from bronze_tui.audit.findings import DATA_KINDS, KINDS
+from bronze_tui.audit.hashrules import hash_of
+from bronze_tui.audit.ingester import read_event_file
 from bronze_tui.audit.links import EventFile
 from bronze_tui.audit.names import event_name
 
@@ -33,6 +36,24 @@ def test_vectors_chain() -> None:
     for report in verify_chains(EventFile(event_name(e), e) for e in events):
         assert report.findings == ()
     assert events[1].prev_event_hash == events[0].event_hash
+
+
+def test_vectors_of_other_rules() -> None:
+    joined = re.search(r"### 4.*?```text\n(.*?)\n```\n\n`(sha256:\w+)`", DOC, re.DOTALL)
+    assert joined is not None
+    assert "sha256:" + sha256(joined[1].encode()).hexdigest() == joined[2]
+    event = parse_event(VECTORS[0][0].encode(), where="docs/pas.md")
+    weak = EventFile(event_name(event), replace(event, event_hash=joined[2]))
+    assert hash_of(weak) == ("joined", joined[2])
+    vector = re.search(
+        r"### 5.*?```json\n(.*?)\n```\n\n```text\n(.*?)\n```\n\n`(\w+)`", DOC, re.DOTALL
+    )
+    assert vector is not None
+    assert sha256(vector[2].encode()).hexdigest() == vector[3]
+    item = read_event_file("pas_95_97_20260102T030400Z.json", vector[1].encode())
+    assert hash_of(item) == ("ingester", f"sha256:{vector[3]}")
+    (report,) = verify_chains([item], foreign=True)
+    assert report.findings == ()
 
 
 def test_every_kind_of_finding_is_explained() -> None:

@@ -117,7 +117,7 @@ class Gate:
         self.skipped = -1
 
     def show(self, record: Any) -> None:
-        self.open.wait(10)
+        assert self.open.wait(60)
         self.shown.append(record)
 
     def tick(self) -> None:

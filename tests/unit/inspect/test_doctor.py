@@ -135,7 +135,7 @@ def test_giving_up_waits_for_the_probe_to_be_removed() -> None:
     examination = Examination(_nothing(), [Group("probe", probing, cleans=True)])
     news = iter(examination)
     threading.Thread(target=lambda: next(news, None), daemon=True).start()
-    assert made.wait(5)
+    assert made.wait(60)
     assert examination.close() == []
     assert removed.is_set()
 

@@ -46,7 +46,7 @@ def server(tmp_path: Path) -> Iterator[ControlServer]:
 
 def talk(path: Path, data: bytes) -> list[dict[str, Any]]:
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(5)
+        peer.settimeout(60)
         peer.connect(str(path))
         peer.sendall(data)
         peer.shutdown(socket.SHUT_WR)
@@ -127,7 +127,7 @@ def test_no_request_ends_the_server(server: ControlServer, data: bytes) -> None:
 
 def test_a_request_without_end_is_refused(server: ControlServer, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(5)
+        peer.settimeout(60)
         peer.connect(str(server.path))
         peer.sendall(b"x" * (wire.MAX_REQUEST + 1))
         assert b"65536 bytes" in peer.recv(1000)

@@ -84,7 +84,8 @@ def test_a_real_ledger_never_costs_the_cap(shared: Path) -> None:
     data = path.read_bytes()
     reader = FrameReader(256 * MIB)
     with at_most(MIB):
-        reader.read(data)
+        content = reader.read(data)
+    assert content == zstandard.ZstdDecompressor().decompress(data, max_output_size=256 * MIB)
 
 
 def test_flushed_blocks_are_measured() -> None:

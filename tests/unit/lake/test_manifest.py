@@ -77,9 +77,12 @@ def test_broken_manifests(data: bytes, said: str) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_manifest_or_our_error(data: bytes) -> None:
     try:
-        parse(data)
-    except BronzeError:
-        pass
+        found = parse(data)
+    except BronzeError as error:
+        said = str(error)
+    else:
+        said = "lake/.config.json" if found.ledgers_per_batch > 0 else ""
+    assert "lake/.config.json" in said
 
 
 def test_all_differences_are_told_at_once() -> None:

@@ -134,7 +134,7 @@ def test_what_never_ends_is_ended(kept: Site, sql: str) -> None:
         begin = time.monotonic()
         with pytest.raises(QueryFailed) as caught:
             process.run(sql).read_all()
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 60
         assert "the most it may take" in str(caught.value) or "memory" in str(caught.value)
         assert process.run("select 1 as a").read_all().num_rows == 1
 

@@ -55,7 +55,7 @@ def we_read(data: bytes, root: str = ROOT) -> XdrError | None:
     return None if end == len(data) else XdrError("trailing bytes", offset=end)
 
 
-def agree(data: bytes, root: str = ROOT) -> None:
+def check_agreement(data: bytes, root: str = ROOT) -> None:
     """Both take it, both refuse it, or the difference is a listed one."""
     ours = we_read(data, root)
     written, reason = sdk_reads(data, root)
@@ -85,7 +85,7 @@ def test_every_arm_of_every_union_is_walked_as_the_sdk_reads_it(table: Table) ->
 def test_random_values_are_walked_to_their_end(seed: int, root: str) -> None:
     data = Maker(load(), seed, deep=11).make(root)
     assert walker(root).walk(data + b"\xff" * 8) == len(data)
-    agree(data, root)
+    check_agreement(data, root)
 
 
 def mutated(data: bytes, pick: random.Random) -> bytes:
@@ -115,7 +115,7 @@ def mutated(data: bytes, pick: random.Random) -> bytes:
 @settings(FEW, max_examples=400)
 @given(st.integers(0, 2**32), st.integers(0, 60))
 def test_mutated_bytes_are_judged_as_the_sdk_judges_them(seed: int, origin: int) -> None:
-    agree(mutated(made(origin), random.Random(seed)))
+    check_agreement(mutated(made(origin), random.Random(seed)))
 
 
 @cache
@@ -126,7 +126,7 @@ def made(seed: int) -> bytes:
 def test_mutated_real_ledger_is_judged_as_the_sdk_judges_it(testnet: bytes) -> None:
     pick = random.Random(7)
     for _ in range(150):
-        agree(mutated(testnet[12:], pick))
+        check_agreement(mutated(testnet[12:], pick))
 
 
 @settings(FEW, max_examples=600)
