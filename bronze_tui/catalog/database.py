@@ -6,7 +6,7 @@ import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -69,6 +69,10 @@ class Database(ABC):
     @abstractmethod
     def _make_ready(self) -> None:
         """Wait for a connection that answers, where one can be lost."""
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        """A block whose statements may go through whole tables before they answer."""
+        return nullcontext()
 
     def _roll_back(self) -> None:
         self.connection.rollback()

@@ -128,4 +128,5 @@ def _take(step: Step, database: Database) -> bool:
         c.execute(s.info.insert().values(key=_KEY, value=str(step.version)))
         return True
 
-    return database.write(work)
+    with database.unhurried():
+        return database.write(work)

@@ -33,7 +33,9 @@ def open_database(
                 f" ({error}); install bronze-tui[postgres]"
             ]
         ) from error
-    return PostgresDatabase(dsn, read_only=read_only, patience=patience)
+    return PostgresDatabase(
+        dsn, read_only=read_only, patience=patience, silence=settings.catalog.timeout
+    )
 
 
 def open_catalog(settings: Settings, *, patience: Patience | None = None) -> Catalog:

@@ -4,8 +4,9 @@ again when it is lost."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -16,6 +17,8 @@ from sqlalchemy.pool import NullPool
 from bronze_tui.catalog.database import Database
 from bronze_tui.catalog.dsn import parse
 from bronze_tui.catalog.outage import Patience
+from bronze_tui.catalog.punctual import PunctualConnection
+from bronze_tui.catalog.unreachable import BRING_BACK, away
 from bronze_tui.domain.errors import BronzeError, CatalogUnavailable, StateError, StoreRefused
 
 REBUILD = "run 'bronze catalog rebuild': it is made again from commit records and audit events"
@@ -29,11 +32,26 @@ _AWAY = {
     "55P03": "has its tables locked by another session",
     "57014": "cancelled the statement",
 }
+SILENCE = 30.0
+"""Seconds without an answer after which a session is given up."""
+_LONG_WORK = 600.0
+"""Seconds that a statement may take, and that the server is waited for while it says that it works
+on one that goes through whole tables."""
+_AT_WORK = (
+    "SELECT state = 'active' AND wait_event IS DISTINCT FROM 'ClientRead'"
+    " FROM pg_stat_activity WHERE pid = %s"
+)
+_ASIDE = 5.0
+"""The same for the session that is asked what another one does."""
+_PARTING = 2.0
+"""The same for giving locks back at the end, which the server does by itself a bit later."""
 _SESSION = (
     # What was acknowledged must survive the server's crash; stronger settings are kept.
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'",
-    "SET lock_timeout = '30s'",
+    # Nothing of ours takes longer, and nobody may wait for the answer any more.
+    f"SELECT set_config('statement_timeout', '{_LONG_WORK:.0f}s', false)"
+    " WHERE current_setting('statement_timeout') = '0'",
     # So that the server frees the locks of a machine that vanished.
     "SET tcp_keepalives_idle = 15",
     "SET tcp_keepalives_interval = 5",
@@ -46,6 +64,7 @@ class PostgresDatabase(Database):
 
     Args:
         patience: what to do when the session is lost. Opening never waits.
+        silence: seconds without an answer after which the session counts as lost.
 
     Raises:
         CatalogUnavailable: not reachable. ConfigError: the connection string is wrong.
@@ -54,11 +73,19 @@ class PostgresDatabase(Database):
     rebuild_hint = REBUILD
 
     def __init__(
-        self, dsn: str, *, read_only: bool = False, patience: Patience | None = None
+        self,
+        dsn: str,
+        *,
+        read_only: bool = False,
+        patience: Patience | None = None,
+        silence: float = SILENCE,
     ) -> None:
         self._address = parse(dsn, read_only=read_only)
         super().__init__(self._address.where, patience or Patience())
         self._read_only = read_only
+        self._lock_wait = 0.8 * silence
+        self._silence = silence
+        self._unhurried_until = 0.0
         self._engine = sa.create_engine(
             "postgresql+psycopg://", creator=self._dial, poolclass=NullPool
         )
@@ -80,12 +107,34 @@ class PostgresDatabase(Database):
         """End the session, and with it its locks; idempotent."""
         with self._lock:
             self._closed = True
+            self._silence = min(self._silence, _PARTING)
             if self._session is not None:
                 # Else the next run might find its locks taken for a moment.
                 with suppress(SQLAlchemyError):
                     self._session.execute(sa.select(sa.func.pg_advisory_unlock_all()))
             self._drop()
             self._engine.dispose()
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A block whose statements may go through whole tables before they answer."""
+        self._unhurried_until = time.monotonic() + 1.1 * _LONG_WORK
+        try:
+            yield
+        finally:
+            self._unhurried_until = 0.0
+
+    def _is_at_work(self, pid: int) -> bool:
+        """Whether the server, asked over another session, works on a statement that may be long."""
+        if time.monotonic() >= self._unhurried_until:
+            return False
+        try:
+            with PunctualConnection.connect(**self._address.options) as other:
+                other.patience = lambda: _ASIDE
+                found = other.execute(_AT_WORK, (pid,)).fetchone()
+        except psycopg.Error:
+            return False
+        return found is not None and bool(found[0])
 
     def on_new_session(self, again: Callable[[sa.Connection], None]) -> None:
         """Call ``again`` with every session that replaces a lost one, before it is used."""
@@ -143,6 +192,8 @@ class PostgresDatabase(Database):
         try:
             for statement in _SESSION:
                 session.exec_driver_sql(statement)
+            # Shorter than our patience, so that it is the server who says what it waits for.
+            session.exec_driver_sql(f"SET lock_timeout = {self._lock_wait * 1000:.0f}")
             if self._read_only:
                 session.exec_driver_sql("SET default_transaction_read_only = on")
             session.commit()
@@ -193,7 +244,10 @@ class PostgresDatabase(Database):
             self._drop()
 
     def _dial(self) -> Any:
-        return psycopg.connect(**self._address.options)
+        session = PunctualConnection.connect(**self._address.options)
+        session.patience = lambda: self._silence
+        session.excused = self._is_at_work
+        return session
 
     def _damaged(self, error: Exception) -> BronzeError:
         cause = self._address.clean(str(error))
@@ -212,7 +266,7 @@ class PostgresDatabase(Database):
         lost = isinstance(orig, psycopg.OperationalError | psycopg.InterfaceError) and not code
         if lost or code[:2] == "08" or code[:4] == "57P0":
             self._drop()
-            return self._away(f"PostgreSQL does not answer ({cause})")
+            return away(cause, self.where)
         if code == "42501":
             return StoreRefused(
                 f"PostgreSQL refuses it to this role ({cause})",
@@ -222,9 +276,7 @@ class PostgresDatabase(Database):
         return StateError(f"catalog failed ({cause})", where=self.where, todo=REBUILD)
 
     def _away(self, what: str) -> CatalogUnavailable:
-        return CatalogUnavailable(
-            what, where=self.where, todo="bring the server back, or mend catalog.postgres_dsn"
-        )
+        return CatalogUnavailable(what, where=self.where, todo=BRING_BACK)
 
 
 def try_lock(session: sa.Connection, name: str) -> bool:

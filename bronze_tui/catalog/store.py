@@ -147,9 +147,10 @@ class Catalog:
         """
 
         def work(c: sa.Connection, tried: int) -> None:
+            # First, since it waits for a lost transaction of ours that the server still works on.
+            leases.check_fence(c, self.database, row.chain_key, epoch)
             if tried and chain.stands(c, row):
                 return  # it was committed, only the acknowledgement was lost
-            leases.check_fence(c, self.database, row.chain_key, epoch)
             chain.check_next(c, self.database, row)
             before = chain.checksum_before(c, row)
             lineage.record(
@@ -217,7 +218,8 @@ class Catalog:
             for table in (s.lineage, s.quality):
                 c.execute(sa.delete(table).where(table.c.dataset_id == dataset_id))
 
-        self.database.write(work)
+        with self.database.unhurried():
+            self.database.write(work)
 
     def chain_keys(self) -> list[str]:
         """Every chain the catalog knows."""

@@ -108,6 +108,7 @@ def source_options(source: SourceSettings, first_ledger: int) -> SourceOptions:
         files_per_partition=source.files_per_partition,
         network_passphrase=source.network_passphrase,
         first_ledger=first_ledger,
+        timeout=source.timeout,
         extra=tuple(sorted(source.options.items())),
     )
 
@@ -125,6 +126,7 @@ def store_options(storage: StorageSettings, staging_dir: Path) -> StoreOptions:
         endpoint=endpoint,
         path_style=_path_style(storage.path_style, endpoint),
         anonymous=storage.anonymous,
+        timeout=storage.timeout,
         extra=tuple(sorted(storage.options.items())),
     )
 

@@ -166,6 +166,10 @@ class SourceSettings(Section):
     poll_interval: Annotated[Seconds, Field(gt=0, le=86_400), OURS] = Field(
         default=5.0, description="Seconds between looks for new ledgers at the tip."
     )
+    timeout: Annotated[Seconds, Field(ge=0.1, le=3600), OURS] = Field(
+        default=60.0,
+        description="Seconds that a request to a remote source may take; then it is made again.",
+    )
     options: Annotated[dict[str, str], OURS] = Field(
         default_factory=dict, description="Settings of a source that a plugin offers."
     )
@@ -216,6 +220,11 @@ class StorageSettings(Section):
         AfterValidator(values.key_prefix),
         Key(env="STORAGE_PREFIX", differs="a final slash is added where it lacks"),
     ] = Field(default="bronze/", description="Folder below the store's root; / for none.")
+    timeout: Annotated[Seconds, Field(ge=0.1, le=3600), OURS] = Field(
+        default=120.0,
+        description="Seconds that a request to a remote store may take, uploads of whole files too;"
+        " then it is made again.",
+    )
     options: Annotated[dict[str, str], OURS] = Field(
         default_factory=dict, description="Settings of a store that a plugin offers."
     )
@@ -245,6 +254,11 @@ class CatalogSettings(Section):
     ] = Field(
         default=False,
         description="End when PostgreSQL is away for max_outage; else wait as long as it takes.",
+    )
+    timeout: Annotated[Seconds, Field(ge=0.1, le=90), OURS] = Field(
+        default=30.0,
+        description="Seconds that PostgreSQL may say nothing before the session is given up and"
+        " made again; only migrations at which it works may take longer.",
     )
     max_outage: Annotated[Seconds, Field(gt=0, le=86_400), OURS] = Field(
         default=60.0,

@@ -12,11 +12,13 @@ from typing import Literal
 
 GROWTH = 1.5
 """Factor of a try upwards."""
+FIRST_GROWTH = 2.0
+"""The same until a try brings nothing: a far source wants many, and every second counts."""
 SHRINK = 0.8
 """Factor of a try downwards: fewer connections that bring the same are better for everybody."""
 BACK_OFF = 0.7
 """Factor after throttling or time-outs."""
-_GAIN = 0.2
+_GAIN = 0.1
 """Part of the growth that must come back as bytes a second, or the growth was for nothing."""
 _NOISE = 0.03
 """A difference of the rate below this is none."""
@@ -85,6 +87,7 @@ class Climber:
         self._patience = _HOLD
         self._ceiling = self.most
         self._ceiling_left = 0
+        self._starting = True
         self._eased = False
         """Answers to what was asked before giving way still come in."""
 
@@ -108,6 +111,7 @@ class Climber:
     def _give_way(self) -> None:
         self._ceiling, self._ceiling_left = max(1, self.limit - 1), _CEILING
         self._trying, self._next_try, self._base = "", "up", 0.0
+        self._starting = False
         self._hold = self._patience = _HOLD
         self._set(int(self.limit * BACK_OFF))
 
@@ -152,7 +156,8 @@ class Climber:
             self._rest(self._before)
 
     def _try(self, way: _Try) -> None:
-        wanted = self.limit * (GROWTH if way == "up" else SHRINK)
+        growth = FIRST_GROWTH if self._starting else GROWTH
+        wanted = self.limit * (growth if way == "up" else SHRINK)
         limit = math.ceil(wanted) if way == "up" else int(wanted)
         limit = min(max(1, limit), self.most, self._ceiling)
         if limit == self.limit or (limit < self.limit) == (way == "up"):
@@ -163,6 +168,7 @@ class Climber:
 
     def _rest(self, limit: int) -> None:
         """Stay here for a while, then try the other way."""
+        self._starting = False
         self._next_try = "down" if self._trying == "up" or self._next_try == "up" else "up"
         self._trying = ""
         self._hold, self._patience = self._patience, min(2 * self._patience, _LONGEST_HOLD)

@@ -77,6 +77,8 @@ class BuildProgress:
             ("waiting", "decompress", "walk", "hash", "encode", "store"), 0.0
         )
     )
+    doing: str = ""
+    """The stage of this moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bronze_tui.domain.events import (
@@ -34,13 +36,30 @@ class Totals:
     source_bytes: int = 0
     parquet_bytes: int = 0
     built_ledgers: int = 0
-    commit_seconds: float = 0.0
+    committed_seconds: float = 0.0
     errors: int = 0
     stages: dict[str, float] = field(default_factory=dict)
+    _commit_begin: float | None = None
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """The block counts as commit time, also while it lasts."""
+        self._commit_begin = begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._commit_begin = None
+            self.committed_seconds += time.monotonic() - begin
+
+    @property
+    def commit_seconds(self) -> float:
+        """Of all commits, with the part of the one under way."""
+        begin = self._commit_begin
+        return self.committed_seconds + (0.0 if begin is None else time.monotonic() - begin)
 
 
 class Figures:
-    """Emits PartitionProgress, Throughput, StageFigures and Requests.
+    """Emits PartitionProgress, Throughput, StageFigures and Requests; thread-safe.
 
     Args:
         totals: kept by the engine; builds under way are added here.
@@ -62,6 +81,7 @@ class Figures:
         self._meter = meter
         self._traffic = traffic
         self._rates = Rates()
+        self._turn = threading.Lock()
         self.limit = "nothing"
         """What limits the run, as of the newest figures."""
         self._last = -1e9
@@ -85,11 +105,22 @@ class Figures:
         Args:
             gated: commits wait for audit events to be delivered.
         """
-        now = time.monotonic()
-        seconds = now - self._last
-        if seconds < 1.0 and not force:
-            return
-        self._last = now
+        with self._turn:
+            seconds = time.monotonic() - self._last
+            if seconds >= 1.0 or force:
+                self._emit(state, ledgers_left, held, seconds, window_full, gated, force)
+
+    def _emit(
+        self,
+        state: str,
+        ledgers_left: int | None,
+        held: int,
+        seconds: float,
+        window_full: bool,
+        gated: bool,
+        force: bool,
+    ) -> None:
+        self._last = now = time.monotonic()
         for number, task, progress in self._pool.active():
             self._say(
                 PartitionProgress(
@@ -107,9 +138,11 @@ class Figures:
             return
         self._last_said, self._last_ledgers = now, sample.ledgers
         stages = self._stage_delta()
-        committing = self._totals.commit_seconds - self._commit_seconds
+        committing = max(0.0, self._totals.commit_seconds - self._commit_seconds)
         full = window_full or saturated(held, committing, seconds)
-        load = self._meter.take(stages, committing=full, moving=moving, delivering=gated)
+        load = self._meter.take(
+            stages, committing=full, moving=moving, delivering=gated, awaited=self._awaited()
+        )
         self.limit = limited_by(load)
         self._say_throughput(sample, state, ledgers_left)
         self._say_stages(stages, held)
@@ -136,6 +169,11 @@ class Figures:
         self._stages = now
         return delta
 
+    def _awaited(self) -> str:
+        """The stage in which every builder stands, empty when they differ."""
+        doing = {progress.doing for _, _, progress in self._pool.active()}
+        return doing.pop() if len(doing) == 1 else ""
+
     def _say_throughput(self, sample: Sample, state: str, ledgers_left: int | None) -> None:
         rate = self._rates.add(sample)
         left = None
@@ -161,8 +199,8 @@ class Figures:
         )
 
     def _say_stages(self, stages: dict[str, float], held: int) -> None:
-        commit = self._totals.commit_seconds - self._commit_seconds
-        self._commit_seconds = self._totals.commit_seconds
+        total = self._totals.commit_seconds
+        commit, self._commit_seconds = max(0.0, total - self._commit_seconds), total
         self._say(
             StageFigures(
                 fetch=self._meter.reading,

@@ -209,17 +209,20 @@ class FileBuild:
 class Timed:
     """Adds the time of a block to a stage."""
 
-    __slots__ = ("_begin", "_stage", "_stages")
+    __slots__ = ("_begin", "_progress", "_stage")
 
     def __init__(self, progress: BuildProgress, stage: str) -> None:
-        self._stages = progress.stages
+        self._progress = progress
         self._stage = stage
 
     def __enter__(self) -> None:
+        self._progress.doing = self._stage
         self._begin = time.perf_counter()
 
     def __exit__(self, *exc: object) -> None:
-        self._stages[self._stage] += time.perf_counter() - self._begin
+        progress = self._progress
+        progress.stages[self._stage] += time.perf_counter() - self._begin
+        progress.doing = ""
 
 
 def _place(error: Exception, ref: BatchRef) -> None:

@@ -11,7 +11,7 @@ from bronze_tui.engine.concurrency import Climber, Window
 from bronze_tui.engine.context import EngineOptions
 from bronze_tui.hooks.contracts import LedgerSource
 
-_PERIOD = 1.0
+_PERIOD = 0.5
 """Seconds of a window."""
 
 

@@ -52,6 +52,8 @@ class Load:
     delivering: bool = False
     """Commits wait for audit events to be delivered first."""
     moving: bool = True
+    awaited: str = ""
+    """The stage in which all builders stand now."""
 
 
 def limited_by(load: Load) -> str:
@@ -61,14 +63,14 @@ def limited_by(load: Load) -> str:
     read-ahead; ``requests``: the operator's own limit; ``cpu``: the cores are used up, by others
     too; ``workers``: cores are free, but every builder computes; ``store``: a remote store's
     answers; ``commit``: the sequencer; ``delivery``: the audit endpoint; ``nothing``:
-    nothing moves.
+    nothing moves, and not for want of an answer.
     """
     if load.delivering:
         return "delivery"
     if load.committing:
         return "commit"
     if not load.moving:
-        return "nothing"
+        return _standing(load)
     compute = sum(load.stages.get(stage, 0.0) for stage in _COMPUTE)
     waiting, storing = load.stages.get("waiting", 0.0), load.stages.get("store", 0.0)
     if load.paced >= _PACED * (waiting + storing) and load.paced > _PACED * load.span:
@@ -86,3 +88,12 @@ def limited_by(load: Load) -> str:
     if load.local_source:
         return "disk"
     return "memory" if load.starved and load.gate_full < _HALF * load.span else "network"
+
+
+def _standing(load: Load) -> str:
+    """Whose answer is waited for while nothing moves."""
+    if load.awaited == "waiting":
+        return "disk" if load.local_source else "network"
+    if load.awaited == "store":
+        return "disk" if load.local_store else "store"
+    return "nothing"

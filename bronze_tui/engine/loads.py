@@ -32,12 +32,19 @@ class LoadMeter:
         """Seconds that reads took between the last two looks, summed."""
 
     def take(
-        self, stages: Mapping[str, float], *, committing: bool, moving: bool, delivering: bool
+        self,
+        stages: Mapping[str, float],
+        *,
+        committing: bool,
+        moving: bool,
+        delivering: bool,
+        awaited: str = "",
     ) -> Load:
         """The load since the last look.
 
         Args:
             stages: seconds of the builders' stages since then.
+            awaited: the stage in which all builders stand now.
         """
         now = time.monotonic()
         span, self._looked = now - self._looked, now
@@ -58,4 +65,5 @@ class LoadMeter:
             committing=committing,
             delivering=delivering,
             moving=moving,
+            awaited=awaited,
         )

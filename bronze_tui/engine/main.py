@@ -137,12 +137,13 @@ class EngineProcess:
         server = ControlServer(state_dir, run_id, answers)
         socket = server.start().socket
         stack.callback(server.close)
-        self._say(self._started(opened, run_id, state_dir, socket))
+        started = self._started(opened, run_id, state_dir, socket)
+        self._say(started)
         for coverage in opened.coverage:
             self._say(coverage)
         walker.join()
         opened.delivery.start()
-        return engine.run()
+        return engine.run(started.source_tip)
 
     def _started(self, opened: Opened, run_id: str, state_dir: Path, socket: str) -> RunStarted:
         tip = opened.source.tip()
@@ -169,7 +170,11 @@ class EngineProcess:
             ledgers_total=done + sum(c[1] for c in known) if whole else None,
             ledgers_done=done,
             bytes_expected=source_bytes_left(
-                opened.source, [era.plan for era in opened.eras], tip, ledgers_left
+                opened.source,
+                [era.plan for era in opened.eras],
+                tip,
+                ledgers_left,
+                opened.options.fetchers,
             ),
             source_tip=tip,
             config_file=str(self._loaded.path or ""),

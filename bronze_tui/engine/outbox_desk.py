@@ -52,7 +52,7 @@ def report(settings: Settings) -> OutboxReport:
     """Read the outbox; writes nothing.
 
     Raises:
-        StateError: there is no catalog, or it is damaged.
+        StateError: there is no catalog yet, or it is damaged. CatalogUnavailable.
     """
     with _catalog(settings, read_only=True) as catalog:
         deliveries = Deliveries(catalog, read_only=True)
@@ -168,11 +168,10 @@ def _chosen(settings: Settings, catalog: Catalog, chain_key: str) -> Sequence[st
 def _catalog(settings: Settings, *, read_only: bool = False) -> Iterator[Catalog]:
     catalog = read_catalog(settings)
     if catalog is None:
-        in_server = bool(settings.catalog.postgres_dsn.get_secret_value())
+        in_server = settings.catalog.postgres_dsn.get_secret_value()
+        where = "catalog.postgres_dsn" if in_server else str(settings.catalog_path())
         raise StateError(
-            "there is no catalog",
-            where="catalog.postgres_dsn" if in_server else str(settings.catalog_path()),
-            todo="it is made by the first bronze run",
+            "there is no catalog yet", where=where, todo="it is made by the first bronze run"
         )
     if not read_only:
         catalog.close()

@@ -108,7 +108,7 @@ def preview(loaded: Loaded, flags: RunFlags, switches: PluginSwitches) -> Previe
             source_tip=tip,
             store=store.uri(Layout(settings.storage.prefix, settings.active()[0]).root.rstrip("/")),
             eras=eras,
-            bytes_expected=source_bytes_left(source, [plan for plan, *_ in plans], tip, left),
+            bytes_expected=source_bytes_left(source, [plan for plan, *_ in plans], tip, left, 1),
         )
 
 

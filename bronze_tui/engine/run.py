@@ -31,6 +31,7 @@ from bronze_tui.engine.gate import open_gate
 from bronze_tui.engine.holes import declare_hole
 from bronze_tui.engine.loads import LoadMeter
 from bronze_tui.engine.outcome import RunEnd, run_verdict
+from bronze_tui.engine.pulse import Pulse
 from bronze_tui.engine.requeue import refuse
 from bronze_tui.engine.schedule import EraRun, Schedule
 from bronze_tui.engine.traffic import Traffic
@@ -75,6 +76,7 @@ class Engine:
         self._totals = Totals()
         meter = LoadMeter(self._pool, self._eras[0].context, traffic)
         self._figures = Figures(say, self._pool, control, self._totals, meter, traffic)
+        self._pulse = Pulse(self._tick)
         self._tip: int | None = None
         self._tip_checked: float | None = None
         self._tip_failures = 0
@@ -84,9 +86,15 @@ class Engine:
         self._halted_by: BronzeError | None = None
         self._failures: list[str] = []
 
-    def run(self) -> RunFinished:
-        """Copy until the plan is done, the tip is reached, somebody stops it, or it must halt."""
+    def run(self, tip: int | None = None) -> RunFinished:
+        """Copy until the plan is done, the tip is reached, somebody stops it, or it must halt.
+
+        Args:
+            tip: the source's newest ledger, as asked just now.
+        """
         begin = time.monotonic()
+        if tip is not None:
+            self._tip, self._tip_checked = tip, begin
         try:
             self._look_at_tip()
             self._loop()
@@ -97,6 +105,7 @@ class Engine:
             if self._halted_by is not None:
                 self._control.halt()
             self._pool.close(_JOIN)
+            self._pulse.close()
         self._end_delivery()
         self._tick(force=True)
         return self._finish(time.monotonic() - begin)
@@ -232,7 +241,8 @@ class Engine:
         # What was built after a resume must not stand before it in the journal.
         self._tell_control()
         try:
-            self._settle(era, task, outcome)
+            with self._pulse.busy():
+                self._settle(era, task, outcome)
         finally:
             with self._control.changed:
                 schedule.next_commit += 1
@@ -255,9 +265,8 @@ class Engine:
         self._fail(era, task, outcome)
 
     def _commit(self, era: EraRun, built: Built) -> None:
-        begin = time.monotonic()
-        row = era.committer.commit(built)
-        self._totals.commit_seconds += time.monotonic() - begin
+        with self._totals.committing():
+            row = era.committer.commit(built)
         self._delivery.wake()
         self._totals.partitions += 1
         self._totals.ledgers += len(built.partition)

@@ -262,6 +262,8 @@ class SourceOptions:
     first_ledger: int = 2
     """The first ledger that is wanted: where nothing can be listed, the newest is searched from
     there."""
+    timeout: float = 60.0
+    """Seconds that one request may take."""
     extra: tuple[tuple[str, str], ...] = ()
     """Settings of the source's client or of a third-party source, as text pairs."""
     meter: RequestMeter = field(default_factory=RequestMeter, compare=False, repr=False)
@@ -281,6 +283,8 @@ class StoreOptions:
     endpoint: str = ""
     path_style: bool | None = None
     anonymous: bool = False
+    timeout: float = 120.0
+    """Seconds that one request may take."""
     extra: tuple[tuple[str, str], ...] = ()
     meter: RequestMeter = field(default_factory=RequestMeter, compare=False, repr=False)
     """Told of every request, see :class:`Counted`."""

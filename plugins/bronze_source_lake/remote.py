@@ -151,8 +151,8 @@ def _make_store(options: SourceOptions, scheme: str, host: str, path: str) -> An
     common: dict[str, Any] = {
         "client_options": {
             "allow_http": web.startswith("http://"),
-            "connect_timeout": timedelta(seconds=10),
-            "timeout": timedelta(seconds=60),
+            "connect_timeout": timedelta(seconds=min(10.0, options.timeout)),
+            "timeout": timedelta(seconds=options.timeout),
         },
         # What had no answer is asked for again by PatientObjects, which counts it.
         "retry_config": {"max_retries": 0},

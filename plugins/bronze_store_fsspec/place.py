@@ -73,12 +73,16 @@ def _settings(
         if options.region:
             found["client_kwargs"] = {"region_name": options.region}
         # The store and the source make requests again themselves, and count them.
-        config: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+        config: dict[str, Any] = {
+            "retries": {"total_max_attempts": 1},
+            "connect_timeout": min(10.0, options.timeout),
+            "read_timeout": options.timeout,
+        }
         if options.path_style is not None:
             config["s3"] = {"addressing_style": "path" if options.path_style else "virtual"}
         return found | {"config_kwargs": config}
     if protocol in GCS:
-        found = {"requester_pays": requester_pays}
+        found = {"requester_pays": requester_pays, "requests_timeout": options.timeout}
         found |= {"endpoint_url": options.endpoint} if options.endpoint else {}
         return found | ({"token": "anon"} if options.anonymous else {})
     given = {

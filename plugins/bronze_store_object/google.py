@@ -25,8 +25,6 @@ from bronze_tui.domain.errors import (
 from bronze_tui.hooks.contracts import StoreOptions
 from bronze_tui.remote.client import Body, Condition, ConditionFailed, Found, Written
 
-_TIMEOUT = (10.0, 120.0)
-"""Seconds to connect and between bytes."""
 _ONE_REQUEST = 8 << 20
 """The library sends larger bodies as a resumable upload of several requests."""
 _STEP = 1 << 20
@@ -41,9 +39,11 @@ class GoogleClient:
     Args:
         bucket: a ``google.cloud.storage.Bucket``.
         prefix: folder of all keys, without slashes at its ends.
+        timeout: seconds without a byte of the answer.
     """
 
-    def __init__(self, bucket: Any, prefix: str, location: str) -> None:
+    def __init__(self, bucket: Any, prefix: str, location: str, timeout: float = 120.0) -> None:
+        self._timeout = (min(10.0, timeout), timeout)
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._location = location
@@ -76,7 +76,7 @@ class GoogleClient:
                 if_generation_match=wanted,
                 checksum="crc32c",
                 retry=None,
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
             )
         except Exception as error:
             raise self._refused_write(error, key) from None
@@ -87,7 +87,7 @@ class GoogleClient:
         """See the protocol; the library checks the bytes against the server's checksum."""
         try:
             data: bytes = self._blob(key).download_as_bytes(
-                raw_download=True, checksum="crc32c", retry=None, timeout=_TIMEOUT
+                raw_download=True, checksum="crc32c", retry=None, timeout=self._timeout
             )
         except Exception as error:
             raise self._absent_or_error(error, key) from None
@@ -98,7 +98,7 @@ class GoogleClient:
         sink = _Sink()
         try:
             self._blob(key).download_to_file(
-                sink, raw_download=True, checksum="crc32c", retry=None, timeout=_TIMEOUT
+                sink, raw_download=True, checksum="crc32c", retry=None, timeout=self._timeout
             )
         except Exception as error:
             raise self._absent_or_error(error, key) from None
@@ -113,7 +113,7 @@ class GoogleClient:
                 raw_download=True,
                 checksum=None,
                 retry=None,
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
             )
         except Exception as error:
             raise self._absent_or_error(error, key) from None
@@ -123,7 +123,7 @@ class GoogleClient:
         """See the protocol."""
         blob = self._blob(key)
         try:
-            blob.reload(retry=None, timeout=_TIMEOUT)
+            blob.reload(retry=None, timeout=self._timeout)
         except Exception as error:
             raise self._absent_or_error(error, key) from None
         return Found(blob.size, _version(blob), blob.updated.timestamp())
@@ -132,7 +132,7 @@ class GoogleClient:
         """See the protocol."""
         prefix = self._prefix + (f"{folder}/" if folder else "")
         try:
-            for blob in self._bucket.list_blobs(prefix=prefix, retry=None, timeout=_TIMEOUT):
+            for blob in self._bucket.list_blobs(prefix=prefix, retry=None, timeout=self._timeout):
                 yield blob.name.removeprefix(self._prefix), blob.size
         except Exception as error:
             raise self._absent_or_error(error, folder or "", absent=False) from None
@@ -140,7 +140,7 @@ class GoogleClient:
     def delete(self, key: str) -> None:
         """See the protocol."""
         try:
-            self._blob(key).delete(retry=None, timeout=_TIMEOUT)
+            self._blob(key).delete(retry=None, timeout=self._timeout)
         except Exception as error:
             raise self._absent_or_error(error, key) from None
 
@@ -191,7 +191,9 @@ def make_google_client(options: StoreOptions) -> GoogleClient:
     client = _client(options, extra.get("project"))
     location = f"gs://{bucket}/{prefix}".rstrip("/")
     user_project = extra.get("user_project")
-    return GoogleClient(client.bucket(bucket, user_project=user_project), prefix, location)
+    return GoogleClient(
+        client.bucket(bucket, user_project=user_project), prefix, location, options.timeout
+    )
 
 
 def google_error(error: Exception, where: str) -> StoreError:

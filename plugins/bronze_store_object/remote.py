@@ -180,7 +180,9 @@ def store_error(error: Exception, where: str) -> StoreError:
     if any(sign in text for sign in _FULL):
         todo = "free space or raise the quota, then run again"
         return StoreRefused("the store is full", where=where, todo=todo)
-    if status in (401, 403) or type(error).__name__ in _DENIED:
+    # A delete is S3's DeleteObjects, which says no inside of an answer with status 200.
+    denied = status in (401, 403) or "(code: AccessDenied)" in text
+    if denied or type(error).__name__ in _DENIED:
         todo = "check the credentials and their right to write here"
         return StoreRefused(f"access refused (HTTP {status or 403})", where=where, todo=todo)
     permanent = 400 <= status < 500 and status not in _PASSING
@@ -206,8 +208,8 @@ def _client(options: StoreOptions) -> Any:
     common: dict[str, Any] = {
         "client_options": {
             "allow_http": options.endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=10),
-            "timeout": timedelta(seconds=120),
+            "connect_timeout": timedelta(seconds=min(10.0, options.timeout)),
+            "timeout": timedelta(seconds=options.timeout),
         },
         # The store repeats what had no answer itself, and counts it.
         "retry_config": {"max_retries": 0},

@@ -126,7 +126,8 @@ def test_every_option_named_alone_exists_somewhere() -> None:
         if isinstance(command, click.Group):
             for below in command.commands.values():
                 known |= options(below)
-    for script in (REPO / "tests" / "faults").glob("*.py"):
+    scripts = [*(REPO / "tests" / "faults").glob("*.py"), *(REPO / "bench").glob("*.py")]
+    for script in scripts:
         known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', read(script)))
     for page in PAGES:
         for piece in code(read(page)):

@@ -18,6 +18,7 @@ import pytest
 from calling import run_here
 from copying import Run, Site
 from faultserver import FaultServer, Peer, Step, answer
+from servers.postgres import Database
 
 from bronze_tui.audit.archive import Archive
 from bronze_tui.audit.folder import verify_folder
@@ -240,6 +241,31 @@ class TestParked:
         (chain,) = json.loads(capsys.readouterr().out)["chains"]
         assert (chain["delivered"], chain["waiting"], chain["parked"]) == (4, 0, None)
         assert pas(small, "retry") == 2, "nothing is parked any more"
+
+    def test_the_commands_work_on_a_catalog_in_postgresql(
+        self,
+        small: Site,
+        server: FaultServer,
+        postgres: Database,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        small.settings["catalog.postgres_dsn"] = postgres.dsn
+        assert pas(small, "status", pas__endpoint=server.url) == 5
+        assert "there is no catalog yet" in capsys.readouterr().err
+        server.usual = refusing(6)
+        small.run(pas__endpoint=server.url)
+        assert pas(small, "status", pas__endpoint=server.url) == 1
+        assert "event 1 since" in capsys.readouterr().out
+        assert pas(small, "retry") == 0
+        assert pas(small, "deliver", pas__endpoint=server.url) == 1
+        assert pas(small, "skip", "1", "--reason", "agreed") == 0
+        assert pas(small, "deliver", pas__endpoint=server.url) == 0
+        starts = [r.event["partition"]["ledger_start"] for r in server.requests]
+        assert starts == [2, 10, 14]
+        capsys.readouterr()
+        assert pas(small, "status", pas__endpoint=server.url) == 0
+        assert "agreed" in capsys.readouterr().out
+        assert not (small.state / "catalog.sqlite").exists()
 
     def test_skip_is_recorded_and_told(
         self, small: Site, server: FaultServer, capsys: pytest.CaptureFixture[str]

@@ -23,7 +23,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from chaos import KINDS, TCP_KINDS
+from chaos import troubles
 from copying import Site
 from crashing import arguments
 from evidence import HEADS, gather
@@ -103,7 +103,7 @@ class Backfill:
 
     def _trouble(self) -> None:
         for part, share in TROUBLE.items():
-            kinds = TCP_KINDS if part == "catalog" else KINDS
+            kinds = troubles(part)
             rates = {kind: share / len(kinds) for kind in kinds}
             self.site.chaos[part].trouble(rates, self._rng.randrange(1 << 32))
 

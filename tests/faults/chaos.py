@@ -45,7 +45,21 @@ KINDS = (
     "truncated",  # half of the answer
     "slow",  # the answer comes in drops
 )
+SILENT_KINDS = (
+    "mute",  # the server did it, and nobody answers
+    "stuck",  # nobody answers, and the server gets it when the client has given up
+)
+"""For clients that give up by themselves; the connection stays open."""
 TCP_KINDS = ("reset", "torn", "lost", "delay", "truncated", "slow")
+
+
+def troubles(part: str) -> tuple[str, ...]:
+    """What can go wrong before the store, the catalog or the endpoint."""
+    if part == "endpoint":
+        return KINDS  # half a minute is how long a delivery waits for an answer
+    return (*(TCP_KINDS if part == "catalog" else KINDS), *SILENT_KINDS)
+
+
 _DROPS = 12
 _TROUBLE = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Told so.</Message></Error>"
 
@@ -104,13 +118,15 @@ class Proxy:
                 await self._serve_tcp(reader, writer)
             else:
                 while (request := await read_request(reader)) is not None:
-                    await self._exchange(request, writer)
+                    await self._exchange(request, reader, writer)
         except (Kill, Lost, ConnectionError, asyncio.IncompleteReadError):
             _reset(writer)
         finally:
             writer.close()
 
-    async def _exchange(self, request: Message, writer: asyncio.StreamWriter) -> None:
+    async def _exchange(
+        self, request: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         fault = self.decide(request.line)
         entry = self.note(request.line, fault, request.body)
         rng = random.Random(f"{self.seed}:{self.number}:how")
@@ -118,8 +134,13 @@ class Proxy:
             await self._refuse(fault, request, writer)
             return
         await self._before(fault, request.raw, rng)
+        if fault == "stuck":
+            await _gone(reader)
         answer = await self._ask(request)
         entry["status"] = answer.status
+        if fault in SILENT_KINDS:
+            await _gone(reader)
+            raise Lost
         if "/events/" in request.line:
             entry["answer"] = sha256(answer.body).hexdigest()
         self._after(fault)
@@ -184,6 +205,10 @@ class Proxy:
                 rng = random.Random(f"{self.seed}:{self.number}:how")
                 self.note("", fault, b"")
                 await self._before(fault, data, rng)
+                if fault in SILENT_KINDS:
+                    answers.cancel()
+                    await _fall_silent(fault, data, reader, (theirs, ours))
+                    return
                 if fault in ("kill-after", "lost", "truncated", "slow"):
                     answers.cancel()
                     with suppress(asyncio.CancelledError):
@@ -212,6 +237,32 @@ class Proxy:
                 answer = await theirs.read(1 << 16)
                 self._after(fault)
                 await _pass_on(fault, answer, writer)
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    """Wait until the client hangs up."""
+    with suppress(ConnectionError):
+        while await reader.read(1 << 16):
+            pass
+
+
+async def _fall_silent(
+    fault: str,
+    data: bytes,
+    client: asyncio.StreamReader,
+    server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    """Nothing is passed back any more; what was sent arrives at once, or when nobody waits."""
+    theirs, ours = server
+    if fault == "stuck":
+        await _gone(client)
+    ours.write(data)
+    await ours.drain()
+    await _gone(client)
+    ours.write_eof()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await _gone(theirs)
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -293,13 +344,16 @@ async def _run(proxy: Proxy, port: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("backend", type=int, help="port of the server on this machine")
-    parser.add_argument("rates", nargs="*", help=f"KIND=SHARE, of {', '.join(KINDS)}")
+    parser.add_argument(
+        "rates", nargs="*", help=f"KIND=SHARE, of {', '.join((*KINDS, *SILENT_KINDS))}"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 32))
     parser.add_argument("--mode", choices=("http", "tcp"), default="http")
     parser.add_argument("--port", type=int, default=0, help="where to listen")
     given = parser.parse_args()
     rates = {kind: float(share) for kind, _, share in (r.partition("=") for r in given.rates)}
-    if unknown := set(rates) - set(KINDS if given.mode == "http" else TCP_KINDS):
+    known = {*(KINDS if given.mode == "http" else TCP_KINDS), *SILENT_KINDS}
+    if unknown := set(rates) - known:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     with suppress(KeyboardInterrupt):
         asyncio.run(_run(Proxy(given.backend, given.mode, given.seed, rates), given.port))

@@ -117,6 +117,7 @@ class RemoteSite(Site):
         }
         for section in ("source", "storage"):
             found[f"{section}.endpoint"] = servers.chaos["store"].url
+            found[f"{section}.timeout"] = 3
             found[f"{section}.region"] = servers.environment["AWS_REGION"]
         return found
 
@@ -130,6 +131,7 @@ class RemoteSite(Site):
         self.dsn = server.socket_dsn(name)
         self.database = name
         return {
+            "catalog.timeout": 1,
             "catalog.postgres_dsn": make_conninfo(
                 "",
                 host="127.0.0.1",
@@ -139,7 +141,7 @@ class RemoteSite(Site):
                 dbname=name,
                 sslmode="disable",
                 gssencmode="disable",
-            )
+            ),
         }
 
     def _endpoint(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chaos import KINDS, TCP_KINDS
+from chaos import troubles
 from copying import Site
 from crashing import ERRORS, Copy, Ended, Fault, start
 from remote import RemoteSite
@@ -50,7 +50,7 @@ class Storm:
 
     def trouble(self, part: str, share: float) -> None:
         """Every kind of fault before one server, ``share`` of its requests in all."""
-        kinds = TCP_KINDS if part == "catalog" else KINDS
+        kinds = troubles(part)
         chaos = self.remote.chaos[part]
         chaos.trouble({kind: share / len(kinds) for kind in kinds}, self.rng.randrange(1 << 32))
 

@@ -47,8 +47,19 @@ STARTS = ("empty", "lost-catalog", "uncommitted")
 PATCHED = ("link", "rename", "unlink", "mkdir", "fsync", "open", "write", "fchmod", "commit")
 FAILING = ("link", "rename", "mkdir", "fsync", "open", "write", "commit")
 REQUEST_FAULTS = {
-    "store": ("reset", "torn", "lost", "503", "429", "late-500", "truncated", "slow"),
-    "catalog": ("reset", "lost", "truncated"),
+    "store": (
+        "reset",
+        "torn",
+        "lost",
+        "503",
+        "429",
+        "late-500",
+        "truncated",
+        "slow",
+        "mute",
+        "stuck",
+    ),
+    "catalog": ("reset", "lost", "truncated", "mute", "stuck"),
     "endpoint": ("reset", "torn", "lost", "503", "429", "late-500", "truncated", "slow"),
 }
 TRACED = (

@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from chaos import KINDS
+from chaos import KINDS, SILENT_KINDS
 from chaos_handle import Chaos
 
 BODY = bytes(range(256)) * 64
@@ -146,6 +147,22 @@ def test_each_fault(chaos: Chaos, server: Server, kind: str, reaches: bool, stat
     assert chaos.faults() == {kind: 1}
     entry = chaos.log()[0]
     assert (entry["fault"], entry["status"]) == (kind, 201 if reaches else 0)
+
+
+@pytest.mark.parametrize("kind", SILENT_KINDS)
+def test_silence_lasts_until_the_client_gives_up(chaos: Chaos, server: Server, kind: str) -> None:
+    chaos.trouble({kind: 1})
+    connection = http.client.HTTPConnection("127.0.0.1", chaos.port, timeout=0.5)
+    connection.request("PUT", "/b/k", BODY)
+    with pytest.raises(TimeoutError):
+        connection.getresponse()
+    assert len(server.seen) == (kind == "mute")
+    connection.close()
+    deadline = time.monotonic() + 20
+    while not chaos.log()[0]["status"]:
+        assert time.monotonic() < deadline
+    assert [method for method, *_ in server.seen] == ["PUT"]
+    assert chaos.log()[0]["told"] is False
 
 
 def test_every_fault_is_tested() -> None:

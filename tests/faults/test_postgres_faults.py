@@ -18,7 +18,7 @@ from commands import copying
 from copying import Site
 from invariants import check, partition_digests
 from servers.postgres import Database, PostgresServer, fresh_database, running_server
-from servers.proxy import CommitProxy
+from servers.proxy import CommitProxy, SilentProxy, When
 
 from bronze_tui.audit.folder import resolve, verify_folder
 from bronze_tui.testing.tiny_lake import write_tiny_lake
@@ -256,3 +256,90 @@ def test_every_commit_may_lose_its_answer(
     assert run.code == 0, run.finished.message
     assert proxy.cuts >= 20
     whole(site, clean)
+
+
+@pytest.fixture
+def proxy(server: PostgresServer) -> Iterator[SilentProxy]:
+    made = SilentProxy(server.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def silenced(site: Site, proxy: SilentProxy, database: Database) -> Site:
+    """A site whose PostgreSQL may fall silent."""
+    through = database.tcp_dsn.replace(f":{database.server.port}/", f":{proxy.port}/")
+    # libpq takes no less than 2 seconds.
+    site.settings["catalog.postgres_dsn"] = f"{through}?connect_timeout=2"
+    site.settings["catalog.timeout"] = 0.5
+    return site
+
+
+def stand_once(database: Database, most: int) -> None:
+    """No row of the catalog is there twice, whatever arrived late."""
+    for table, keys in (("_bronze_chain", "seq"), ("_meta_lineage", "ledger_start")):
+        rows, distinct = database.sql(f"select count(*), count(distinct {keys}) from {table}")[0]
+        assert rows == distinct <= most
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lenient_run_outlasts_a_server_that_takes_and_never_answers(
+    silenced: Site, proxy: SilentProxy, database: Database, clean: dict[str, str], when: When
+) -> None:
+    with copying(silenced) as copy:
+        copy.read("partition_committed")
+        proxy.arm(when)
+        away = copy.read("alert", component="catalog")
+        assert proxy.fell_silent.is_set()
+        assert f"127.0.0.1:{proxy.port}/{database.name}" in away["message"]
+        assert "took the connection and said nothing for 0.5 s" in away["message"]
+        proxy.release()
+        back = copy.read("alert", component="catalog")
+        assert "answers again" in back["message"]
+        assert copy.end() == 0
+    stand_once(database, 20)
+    whole(silenced, clean)
+    assert silenced.run().finished.partitions_committed == 0
+
+
+def test_a_commit_that_arrives_late_is_not_done_twice(
+    silenced: Site, proxy: SilentProxy, database: Database, clean: dict[str, str]
+) -> None:
+    """The session that is stuck holds a COMMIT; the run goes on over another one meanwhile."""
+    with copying(silenced) as copy:
+        copy.read("partition_committed")
+        proxy.arm("before", everywhere=False)
+        copy.read("alert", component="catalog", level="info")
+        proxy.release()
+        assert copy.end() == 0
+    stand_once(database, 20)
+    whole(silenced, clean)
+
+
+def test_a_strict_run_gives_a_silent_server_up_and_a_rerun_goes_on(
+    silenced: Site, proxy: SilentProxy, database: Database, clean: dict[str, str]
+) -> None:
+    silenced.settings.update({"catalog.strict": "true", "catalog.max_outage": "1"})
+    with copying(silenced) as copy:
+        copy.read("partition_committed")
+        proxy.arm("before")
+        assert copy.end() == 7
+    final = copy.records[-1]["message"]
+    assert f"127.0.0.1:{proxy.port}/{database.name}: PostgreSQL does not answer" in final
+    assert "given up after" in final
+    # Its COMMIT is still on its way, and its session holds the chain's lock.
+    silenced.settings["catalog.postgres_dsn"] = database.dsn
+    assert check(silenced, after_recovery=False) == []
+    assert silenced.run().code == 6
+    proxy.release()
+    assert silenced.run().code == 0
+    stand_once(database, 20)
+    whole(silenced, clean)
+
+
+def test_a_run_does_not_start_on_a_silent_server(silenced: Site, proxy: SilentProxy) -> None:
+    proxy.be_silent()
+    with copying(silenced) as copy:
+        assert copy.end() == 7
+    assert "PostgreSQL does not answer" in copy.records[-1]["message"]
+    assert silenced.parquet() == []

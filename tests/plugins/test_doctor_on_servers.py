@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from copying import Site
 from servers.postgres import Database
+from servers.proxy import SilentProxy
 from servers.seaweed import SeaweedServer
 
 from bronze_tui.config.load import load
@@ -102,6 +103,18 @@ def test_credentials_that_may_only_read(
     assert found["store", "write"].todo
 
 
+def test_one_cause_is_one_finding(bucket: str, site: Site) -> None:
+    """Nothing was made, so nothing has to be removed, which would fail as well."""
+    assert bucket
+    site.settings["storage.url"] = "s3://no-such-bucket"
+    found = examined(site, "plugins", "store")
+    failed = {name: finding for (_, name), finding in found.items() if finding.state == "fail"}
+    assert sorted(failed) == ["open", "write"]
+    for finding in failed.values():
+        assert "no such bucket" in finding.detail
+        assert finding.todo == "make it, or correct the bucket's name"
+
+
 def test_a_server_that_ignores_the_condition_is_found_out(
     bucket: str, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,3 +192,29 @@ def test_a_postgresql_that_does_not_answer(site: Site) -> None:
     found = examined(site, "catalog", catalog__postgres_dsn=dsn)
     assert exit_code(found.values()) == 7
     assert "hunter2" not in repr(found)
+    assert found["catalog", "open"].todo.startswith("start PostgreSQL, or correct host and port")
+
+
+def test_a_silent_server_is_named(
+    site: Site, seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    proxy = SilentProxy(seaweed.port)
+    proxy.be_silent()
+    site.settings |= {
+        "source.mode": "s3",
+        "source.url": "s3://somewhere/lake",
+        "source.endpoint": f"http://127.0.0.1:{proxy.port}",
+    }
+    settings = load(None, site.sets(), {}).settings
+    subject = Subject(settings, False, None, settings.emitter_options().backup_dir, 1.9e9, 65_536)
+    wanted = [group for group in GROUPS if group.name in ("plugins", "source")]
+    try:
+        examination = Examination(subject, wanted, 2.0)
+        (failed,) = [f for _, f in examination if f is not None and f.state == "fail"]
+    finally:
+        proxy.close()
+    assert failed.text == "no answer within 2 s"
+    assert failed.detail.startswith(f"http://127.0.0.1:{proxy.port} s3://somewhere/lake: ")
+    examination.close()

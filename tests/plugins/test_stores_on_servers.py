@@ -287,3 +287,16 @@ def test_two_copiers_on_one_bucket(seaweed: SeaweedServer, s3_bucket: str, tmp_p
     with pytest.raises(StoreConflict):
         two.create(KEY, b"theirs")
     lock.release()
+
+
+def test_a_refused_delete_is_a_refusal(
+    seaweed: SeaweedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 says it inside of an answer with status 200; it was taken for a server that is away."""
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.reader_key)
+    url = f"s3://{seaweed.common_bucket}"
+    store = open_object(StoreOptions("s3", url, tmp_path, endpoint=seaweed.endpoint))
+    with pytest.raises(StoreRefused, match="access refused"):
+        store.delete("bronze/none")

@@ -16,7 +16,7 @@ from servers.postgres import Database
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
-from servers.proxy import CommitProxy  # noqa: E402
+from servers.proxy import CommitProxy, SilentProxy  # noqa: E402
 
 from bronze_tui.catalog import migrations  # noqa: E402
 from bronze_tui.catalog.outage import Patience  # noqa: E402
@@ -270,6 +270,66 @@ def test_a_commit_without_an_answer_is_looked_up(
     chain.catalog.close()
 
 
+def test_a_commit_that_is_still_on_its_way_is_waited_for(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a pooler our lost session can be neither ended nor seen by its lock: its transaction
+    holds the row of the epoch, and what is looked up before it ended would be out of date."""
+    proxy = SilentProxy(postgres.server.port)
+    dsn = postgres.tcp_dsn.replace(f":{postgres.server.port}/", f":{proxy.port}/")
+    database = PostgresDatabase(dsn, patience=Alerts().patience(), silence=1.0)
+    chain = Chain(database)
+    chain.commit(chain.row(FIRST))
+    monkeypatch.setattr(database, "_end_backend", lambda *_: None)
+    database.on_new_session(lambda _: None)
+
+    def release() -> None:
+        waits = "select 1 from pg_locks where not granted"
+        while not postgres.sql(waits):
+            time.sleep(0.01)
+        proxy.release()
+
+    late = threading.Thread(target=release)
+    try:
+        proxy.arm("before", everywhere=False)
+        late.start()
+        chain.commit(chain.row(SECOND))
+        late.join(30)
+    finally:
+        proxy.close()
+    found = postgres.sql("select seq, ledger_start from _bronze_chain order by 1")
+    assert found == [(0, 2), (1, 12)]
+    chain.catalog.close()
+
+
+def test_what_is_long_but_answers_is_not_given_up(postgres: Database) -> None:
+    database = PostgresDatabase(postgres.dsn, silence=1.0)
+    with database.unhurried(), database.reading() as c:
+        c.exec_driver_sql("select pg_sleep(2.5)")
+    session = database.connection.connection.driver_connection
+    assert isinstance(session, psycopg.Connection)
+    with database.unhurried():
+        assert not database._is_at_work(session.info.backend_pid), "it waits for us"
+    rows = "select pg_sleep(0.05), repeat('x', 20000) from generate_series(1, 50)"
+    with database.reading() as c:
+        assert len(c.exec_driver_sql(rows).all()) == 50
+    with pytest.raises(CatalogUnavailable, match="it took the connection and said nothing"):  # noqa: SIM117
+        with database.reading() as c:
+            c.exec_driver_sql("select pg_sleep(60)")
+    with database.reading() as c:
+        assert c.exec_driver_sql("select 1").scalar() == 1
+    database.close()
+
+
+def test_a_lock_that_is_held_is_no_silence(postgres: Database) -> None:
+    chain = Chain(PostgresDatabase(postgres.dsn, silence=0.5))
+    with postgres.server.connect(postgres.name) as other:
+        other.execute("begin; lock table _bronze_leases in access exclusive mode")
+        with pytest.raises(CatalogUnavailable, match="its tables locked by another session"):
+            chain.commit(chain.row(FIRST))
+    chain.catalog.close()
+
+
 def do_intend(chain: Chain) -> None:
     first = chain.catalog.intend(ERA.chain_key, FIRST, "w")
     assert chain.catalog.intend(ERA.chain_key, FIRST, "w") == first
@@ -361,3 +421,17 @@ def test_an_acknowledged_commit_is_on_the_servers_disk(postgres: Database) -> No
     setting = database.read(lambda c: c.exec_driver_sql("show synchronous_commit").scalar())
     assert setting == "on"
     database.close()
+
+
+def test_long_work_of_a_silent_server_is_given_up_too(postgres: Database) -> None:
+    proxy = SilentProxy(postgres.server.port)
+    dsn = postgres.tcp_dsn.replace(f":{postgres.server.port}/", f":{proxy.port}/")
+    database = PostgresDatabase(f"{dsn}?connect_timeout=2", silence=0.3)
+    try:
+        with database.unhurried(), database.reading() as c:
+            proxy.be_silent()
+            with pytest.raises(psycopg.OperationalError, match="said nothing"):
+                c.connection.driver_connection.execute("select 1")  # type: ignore[union-attr]
+    finally:
+        proxy.close()
+        database.close()

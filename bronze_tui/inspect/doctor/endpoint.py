@@ -58,7 +58,7 @@ def checks(subject: Subject) -> Iterator[Finding]:
     try:
         answer = ask(pas.endpoint, "/health")
     except (OSError, http.client.HTTPException) as error:
-        why = safe_text(f"{type(error).__name__}: {error}")[:300]
+        why = _cause(error)
         yield NOTES.fail("reach", f"{shown} does NOT answer", why, todo, Exit.UNREACHABLE)
         return
     if answer.ahead is not None:
@@ -123,6 +123,16 @@ def ask(url: str, path: str, method: str = "GET") -> Answer:
         )
     finally:
         connection.close()
+
+
+def _cause(error: Exception) -> str:
+    """In the system's words, where it has some."""
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return f"it took the connection and said nothing for {_TIMEOUT:g} s"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({error.verify_message})"
+    words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return safe_text(str(words))[:300]
 
 
 def _ahead(date: str, ours: float) -> float | None:

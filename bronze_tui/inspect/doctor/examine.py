@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from bronze_tui.domain.errors import BronzeError, Exit
 from bronze_tui.inspect.doctor.finding import Finding, Notes
@@ -134,7 +135,7 @@ class Examination:
                     Notes(name).fail(
                         "time",
                         f"no answer within {self._patience:g} s",
-                        "the rest of this group was not checked",
+                        f"{_from(self._subject, name)}the rest of this group was not checked",
                         "see whether the server or disk answers at all; --timeout waits longer",
                         Exit.UNREACHABLE,
                     ),
@@ -145,3 +146,24 @@ class Examination:
     def _end(self, name: str) -> None:
         self._running.pop(name, None)
         self._ended.add(name)
+
+
+def _from(subject: Subject, group: str) -> str:
+    """Who did not answer, without credentials; empty where that is not plain."""
+    settings = subject.settings
+    if group in ("source", "clock"):
+        options = settings.source_options()
+        found = [options.endpoint, options.url]
+    elif group == "store":
+        stored = settings.store_options()
+        found = [stored.endpoint, stored.url]
+    else:
+        return ""
+    shown = [_without_user(url) for url in found if url]
+    return f"{' '.join(shown)}: " if shown else ""
+
+
+def _without_user(url: str) -> str:
+    """The address without user, password and query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

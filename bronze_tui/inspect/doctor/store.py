@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bronze_tui.domain.errors import BronzeError, StoreConflict
+from bronze_tui.domain.errors import BronzeError, StoreConflict, StoreRefused
 from bronze_tui.domain.layout import Layout
 from bronze_tui.hooks.contracts import Store
 from bronze_tui.inspect.doctor.finding import Finding, Notes
@@ -83,7 +83,7 @@ class _Probe:
 
     def checks(self) -> Iterator[Finding]:
         data = f"bronze doctor {secrets.token_hex(8)}\n".encode()
-        begin = time.perf_counter()
+        begin, wrote = time.perf_counter(), False
         try:
             self._staged = self._store.stage(FOLDER)
             self._staged.write_bytes(data)
@@ -92,6 +92,7 @@ class _Probe:
                 return
             self._made = True
             first = self._store.create(self._key, self._staged)
+            wrote = True
             seconds = time.perf_counter() - begin
             text = f"writable ({seconds * 1000:,.0f} ms a small object)"
             yield NOTES.ok("write", text, self._store.uri(self._key))
@@ -102,6 +103,8 @@ class _Probe:
             text = "store NOT writable"
             yield NOTES.fail("write", text, f"{error.filename}: {error.strerror or error}")
         except BronzeError as error:
+            if isinstance(error, StoreRefused) and not wrote:
+                self._made = False  # the store said no: there is nothing to remove
             yield NOTES.error("write", "store NOT usable", error)
 
     def _conditional(self, first: str, data: bytes) -> Finding:
