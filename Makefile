@@ -14,7 +14,7 @@ demo: install ## Set everything up and run the main job on a small lake.
 install: $(RUN)/.ready
 
 test: $(TEST)/.ready ## Set everything up and run the tests.
-	$(TEST)/bin/pytest -n 2
+	$(TEST)/bin/pytest -n 3
 
 lint: $(TEST)/.ready
 	$(TEST)/bin/ruff check .

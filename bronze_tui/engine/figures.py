@@ -139,7 +139,8 @@ class Figures:
         self._last_said, self._last_ledgers = now, sample.ledgers
         stages = self._stage_delta()
         committing = max(0.0, self._totals.commit_seconds - self._commit_seconds)
-        full = window_full or saturated(held, committing, seconds)
+        # While nothing moves, a commit under way is what holds the run up, whatever waits behind.
+        full = window_full or saturated(held if moving else held + 1, committing, seconds)
         load = self._meter.take(
             stages, committing=full, moving=moving, delivering=gated, awaited=self._awaited()
         )

@@ -30,6 +30,7 @@ from evidence import HEADS, gather
 from invariants import event_hash, judge, partition_digests
 from remote import PARTS, RemoteSite, Servers
 
+from bronze_tui.journal.reader import last_run
 from bronze_tui.testing.tiny_lake import write_tiny_lake
 
 TROUBLE = {"store": 0.1, "catalog": 0.01, "endpoint": 0.2}
@@ -126,9 +127,15 @@ class Backfill:
 
     def _to_the_end(self) -> None:
         for _ in range(MOST_RUNS):
-            if self._ended(self._start(self.site).wait()) == 0:
+            if self._ended(self._start(self.site).wait()) == 0 and not self._undelivered():
                 return
         self._report.wrong.append(f"it never ended well: {self._report.runs}")
+
+    def _undelivered(self) -> int:
+        """Events left in the outbox: a lenient run ends well when its endpoint takes none for a
+        while, as it may on a busy machine; the next run delivers them."""
+        records = list(last_run(self.site.state / "bronze.jsonl"))
+        return int(records[-1]["undelivered"])
 
     def _ended(self, code: int) -> int:
         self._report.runs.append(code)

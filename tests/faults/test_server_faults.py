@@ -49,7 +49,7 @@ def servers() -> None:
 
 @pytest.mark.usefixtures("servers")
 def test_any_fault_on_servers() -> None:
-    words = ("--where", ALL, "--sample", "4", "--storms", "2", "--seconds", "10")
+    words = ("--where", ALL, "--sample", "4", "--storms", "1", "--seconds", "10")
     code, doc = run("sweep.py", *words)
     assert bad(doc) == []
     assert code == 0
