@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,9 @@ def _exchange(info: EngineInfo, request: Answer, timeout: float, state_dir: Path
         peer.settimeout(timeout)
         try:
             peer.connect(info.socket)
-            send(peer, request)
+            # Who refuses us may have said why and closed before we wrote.
+            with suppress(BrokenPipeError):
+                send(peer, request)
             answer = json.loads(Lines(peer, MAX_ANSWER).next() or b"null")
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise EngineUnreachable(

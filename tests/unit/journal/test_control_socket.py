@@ -153,6 +153,23 @@ def test_other_users_are_refused(
         call(tmp_path / "state", "status")
 
 
+def test_a_refusal_is_read_though_the_engine_closed_before_we_wrote(
+    server: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = wire.send
+
+    def send(peer: socket.socket, doc: dict[str, Any]) -> None:
+        if "command" in doc:
+            peer.recv(1, socket.MSG_PEEK)  # the answer is there
+            raise BrokenPipeError(32, "Broken pipe")
+        refuse(peer, doc)
+
+    monkeypatch.setattr(wire, "send", send)
+    monkeypatch.setattr(control, "_is_ours", lambda peer: False)
+    with pytest.raises(BronzeError, match="own user"):
+        call(tmp_path / "state", "status")
+
+
 @pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="no SO_PEERCRED here")
 def test_peer_is_known_by_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = socket.socketpair(socket.AF_UNIX)
